@@ -1,0 +1,244 @@
+// The seam between what a user does and where the records are: topics, producers, readers and consumer groups in terms of
+// records. A data directory is one implementation (local.h). Names no paths and no transport.
+//
+// Threads: a Backend may be used by several threads at once. A Producer, Reader or GroupReader belongs to one thread at a
+// time. All of them must be destroyed before their Backend.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "leat/base/clock.h"
+#include "leat/base/error.h"
+#include "leat/log/record.h"
+#include "leat/log/topic_settings.h"
+
+namespace leat {
+
+// ---- Topics ----
+
+struct TopicInfo {
+  std::string name;
+  TopicSettings settings;
+  std::int64_t records = 0;  // readable ones, over all partitions
+  std::int64_t bytes = 0;    // on disk, or -1 where it is not known
+};
+
+struct PartitionInfo {
+  std::string topic;
+  PartitionId partition{};
+  std::int64_t segments = 0;
+  std::int64_t bytes = 0;
+  Offset start{};  // log start offset
+  Offset end{};    // the offset the next visible record will have
+  std::optional<TimestampMs> oldest = {};  // timestamp of the first readable batch
+  std::optional<TimestampMs> newest = {};  // largest timestamp seen near the end
+};
+
+// Where a partition's log is to start from now on.
+struct TrimTarget {
+  enum class Kind { before_offset, before_time, keep_records } kind;
+  std::int64_t value;  // an offset, milliseconds since 1970, or a count
+};
+
+struct TrimResult {
+  PartitionId partition{};
+  Offset prior_start{};
+  Offset new_start{};
+};
+
+// ---- Producing ----
+
+struct ProducerOptions {
+  std::optional<Codec> compression = {};             // the topic's, when absent
+  std::optional<PartitionId> partition = {};         // every record goes here, when set
+  std::size_t batch_bytes = 64 << 10;                // a batch is closed when its records reach this
+  std::int64_t record_bytes_max = kRecordBytesMax;   // refused above this, or above the topic's limit
+  bool force_sync = false;                           // sync even where the topic's durability is os
+};
+
+// Where a record went.
+struct Receipt {
+  PartitionId partition{};
+  Offset offset{};
+};
+
+class Producer {
+ public:
+  virtual ~Producer() = default;
+
+  // Takes a copy of `record`. It may be appended at once, or wait for more until flush(). Errors: bad_data (too large, with
+  // the limit named: nothing of this record was taken, and the producer is still usable), and those of flush().
+  virtual Result<void> send(const RecordInput& record) = 0;
+
+  // Returns when every record sent so far is as durable as the topic promises: they are acknowledged. Errors: io, busy, damaged,
+  // not_found (topic deleted meanwhile). After an error the unacknowledged records may or may not be there, and the
+  // producer refuses further use.
+  virtual Result<void> flush() = 0;
+
+  // Called inside flush() (or send()) with the receipts of records that have become acknowledged, in the order of send().
+  virtual void on_acknowledged(std::function<void(std::span<const Receipt>)> callback) = 0;
+
+  // Records acknowledged so far.
+  virtual std::int64_t acknowledged() const = 0;
+};
+
+// ---- Reading ----
+
+// Where reading a partition starts.
+struct StartAt {
+  enum class Kind { beginning, end, after_beginning, before_end, offset, time } kind = Kind::end;
+  std::int64_t value = 0;  // records after the beginning or before the end, an offset, or milliseconds since 1970
+};
+
+enum class Isolation { read_committed, read_uncommitted };
+
+struct TopicSelection {
+  std::string topic;
+  std::vector<PartitionId> partitions = {};  // all, when empty
+};
+
+struct ReadOptions {
+  std::vector<TopicSelection> topics = {};
+  StartAt start = {};
+  std::optional<Offset> end = {};  // exclusive, per partition
+  bool follow = true;              // false: stop at the ends noted when the reader was opened
+  bool merge_by_time = false;      // with follow == false: batches of all partitions, oldest first timestamp first
+  Isolation isolation = Isolation::read_committed;
+  bool strict = false;             // a start that has been trimmed away is not_found instead of a notice
+  const std::atomic<bool>* stop = nullptr;  // ends waiting with State::stopped when it becomes true
+};
+
+// A place in a partition: the offset of the next record to read.
+struct Position {
+  std::string_view topic;  // lives as long as the reader it came from
+  PartitionId partition{};
+  Offset next{};
+};
+
+// One answer of a reader.
+struct Fetch {
+  enum class State {
+    records,    // `records` holds some, all of one partition, in offset order
+    caught_up,  // nothing more now; ask again (only when following)
+    ended,      // nothing more ever: the noted ends or `end` were reached everywhere
+    stopped,    // the stop flag was raised
+  } state = State::ended;
+  std::span<const RecordView> records = {};
+  Position position = {};  // behind the last of `records`: what to commit once they are done with
+};
+
+class Reader {
+ public:
+  virtual ~Reader() = default;
+
+  // The next records. Waits up to `wait` for some to appear when following and there are none. A damaged partition is
+  // left out from its damage on: the others go on to their ends (to what is there now, when following), then the error
+  // is returned: damaged, with path, byte, last good and next readable offset. Errors also: not_found when a topic is
+  // deleted, io.
+  virtual Result<Fetch> next(Milliseconds wait) = 0;
+
+  // Sentences for the user that have come up since the last call: a start that was trimmed away, a retired segment.
+  virtual std::vector<std::string> take_notices() = 0;
+};
+
+// ---- Consumers ----
+
+enum class OffsetStrategy {
+  automatic,  // claims; what has been handed out before the latest next() counts as done and may be committed
+  manual,     // claims; commits only what commit() is given
+  none,       // reads from the stored offsets, claims nothing, never commits
+};
+
+struct GroupOptions {
+  ReadOptions read = {};           // start applies to partitions without a stored offset, or to all with reset
+  OffsetStrategy strategy = OffsetStrategy::automatic;
+  bool reset = false;              // ignore what is stored
+  std::string description = {};    // the member's command, shown to others
+};
+
+// A member of a consumer group: a reader of the partitions it owns that remembers how far it came.
+class GroupReader : public Reader {
+ public:
+  // Stores positions durably: survives loss of power on return, never points past what is durable. Errors: io, usage
+  // (strategy none), busy when the partition is not this member's.
+  virtual Result<void> commit(std::span<const Position> positions) = 0;
+
+  // The stored position each partition was resumed from; those without are absent. Fixed after joining.
+  virtual std::vector<Position> resumed() const = 0;
+
+  // Where reading stands now, per owned partition: the next offset this reader will hand out.
+  virtual std::vector<Position> positions() const = 0;
+};
+
+struct ConsumerOffset {
+  std::string consumer;
+  std::string topic;
+  PartitionId partition{};
+  Offset next{};
+  TimestampMs committed_at{};
+  std::optional<std::int64_t> lag = {};  // visible records behind `next`, or absent when the partition is unreadable
+};
+
+struct DeletedOffset {
+  std::string topic;
+  PartitionId partition{};
+};
+
+// ---- The backend ----
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  // Errors: exists, usage (name or settings), io, busy. On return the topic survives loss of power.
+  virtual Result<void> create_topic(std::string_view name, const TopicSettings& settings) = 0;
+  // Whether create_topic would succeed now; changes nothing.
+  virtual Result<void> check_create_topic(std::string_view name, const TopicSettings& settings) = 0;
+  // All topics in the order of their names.
+  virtual Result<std::vector<std::string>> topic_names() = 0;
+  virtual Result<TopicInfo> describe_topic(std::string_view name) = 0;
+  // Errors: not_found (suggesting the nearest name). Committed offsets of consumers on it go too.
+  virtual Result<void> delete_topic(std::string_view name) = 0;
+  virtual Result<void> add_partitions(std::string_view name, std::int32_t count) = 0;
+  // Replaces the settings by what `change` makes of the present ones (partitions is not changed by it).
+  virtual Result<TopicSettings> set_topic(std::string_view name,
+                                          const std::function<Result<void>(TopicSettings&)>& change) = 0;
+  // Without `execute`, only says what would happen. An empty `partitions` means all.
+  virtual Result<std::vector<TrimResult>> trim_topic(std::string_view name, TrimTarget target,
+                                                     std::span<const PartitionId> partitions, bool execute) = 0;
+  virtual Result<std::vector<PartitionInfo>> partitions(std::string_view topic) = 0;
+
+  // Errors: not_found, usage (no such partition), damaged, busy, io.
+  virtual Result<std::unique_ptr<Producer>> open_producer(std::string_view topic, const ProducerOptions& options) = 0;
+  virtual Result<std::unique_ptr<Reader>> open_reader(const ReadOptions& options) = 0;
+  // Errors: those of open_reader, and busy when another process holds a partition this member needs (names it).
+  virtual Result<std::unique_ptr<GroupReader>> join_group(std::string_view consumer, const GroupOptions& options) = 0;
+
+  // Every stored offset, by consumer, topic, partition. `with_lag` also asks each partition for its end.
+  virtual Result<std::vector<ConsumerOffset>> consumer_offsets(bool with_lag) = 0;
+  // Clears the stored offsets of `consumer`, restricted to a topic and partitions when given. Without `execute` only lists
+  // what would go. Errors: not_found, busy when a process is using one of them.
+  virtual Result<std::vector<DeletedOffset>> delete_consumer(std::string_view consumer,
+                                                             std::optional<std::string_view> topic,
+                                                             std::span<const PartitionId> partitions, bool execute) = 0;
+};
+
+// How to open a backend.
+struct OpenOptions {
+  bool create = false;                                  // make the data directory when it is missing
+  Milliseconds lock_timeout = std::chrono::seconds(10);  // how long any lock is waited for
+  bool allow_any_file_system = false;
+};
+
+// The backend a location names: a directory, or a URL whose scheme is known. Errors: not_found (with the command that
+// creates it as hint), configuration (not ours, a newer format, a file system not allowed), unavailable.
+Result<std::unique_ptr<Backend>> open_backend(const std::string& location, const OpenOptions& options);
+
+}  // namespace leat

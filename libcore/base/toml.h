@@ -1,0 +1,30 @@
+// TOML files read as flat lists of keys with their places, and written. The only includer of toml++.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "leat/base/error.h"
+
+namespace leat {
+
+// One `key = value` of a TOML document. Tables are flattened: key `b` in [a] is "a.b". Arrays and dates are not values of any
+// of our files and are reported as errors by parse_toml.
+struct TomlEntry {
+  std::string key;
+  std::variant<std::string, std::int64_t, bool> value;
+  std::uint32_t line = 0;    // of the value, from 1
+  std::uint32_t column = 0;  // of the value, from 1
+};
+
+// The entries of `text` in the order of their lines. `path` names the file in messages. Errors: configuration, as
+// "PATH:LINE:COLUMN: what".
+Result<std::vector<TomlEntry>> parse_toml(std::string_view text, std::string_view path);
+
+// `text` as a TOML basic string, quoted and escaped.
+std::string toml_quote(std::string_view text);
+
+}  // namespace leat

@@ -1,0 +1,141 @@
+// The record batch: Kafka's message format v2, byte for byte (KIP-98; https://kafka.apache.org/documentation/#messageformat).
+// The grammar, encoding and decoding of one batch; never files.
+//
+//   offset  width  field                      covered by the CRC
+//        0      8  base offset                no   so that a batch is finished before it is given its offset
+//        8      4  batch length               no   bytes that follow this field
+//       12      4  partition leader epoch     no   the epoch of the partition's page, modulo 2^31
+//       16      1  magic                      no   2
+//       17      4  CRC-32C                    -    of everything from byte 21 to the end of the batch
+//       21      2  attributes                 yes  bits 0-2 codec, 3 timestamp type, 4 transactional, 5 control
+//       23      4  last offset delta          yes
+//       27      8  base timestamp             yes  of the first record
+//       35      8  maximum timestamp          yes
+//       43      8  producer id                yes  -1 when none
+//       51      2  producer epoch             yes  -1 when none
+//       53      4  base sequence              yes  -1 when none
+//       57      4  record count               yes
+//       61      -  records, compressed together by the codec
+//
+//   record: length varint, attributes i8 (0), timestamp delta varint, offset delta varint,
+//           key length varint (-1 null), key, value length varint (-1 null), value,
+//           header count varint, { key length varint, key, value length varint (-1 null), value }*
+//
+// All integers are big-endian, varints are zigzag. A batch with record count 0 is a filler: it stands for the offsets
+// from base offset to base offset + last offset delta, of which nothing is left.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "leat/base/bytes.h"
+#include "leat/base/error.h"
+#include "leat/log/codec.h"
+#include "leat/log/limits.h"
+#include "leat/log/record.h"
+
+namespace leat {
+
+inline constexpr std::size_t kBatchHeaderBytes = 61;
+inline constexpr std::size_t kBatchLengthPrefixBytes = 12;  // base offset and batch length: stand before the length counts
+
+// A batch header as values.
+struct BatchHeader {
+  Offset base_offset;
+  std::int32_t batch_length;
+  std::int32_t leader_epoch;
+  std::int8_t magic;
+  std::uint32_t crc;
+  std::int16_t attributes;
+  std::int32_t last_offset_delta;
+  TimestampMs base_timestamp;
+  TimestampMs max_timestamp;
+  std::int64_t producer_id;
+  std::int16_t producer_epoch;
+  std::int32_t base_sequence;
+  std::int32_t record_count;
+
+  std::size_t total_bytes() const { return kBatchLengthPrefixBytes + static_cast<std::size_t>(batch_length); }
+  Offset end_offset() const { return base_offset + (std::int64_t{last_offset_delta} + 1); }
+  Codec codec() const { return static_cast<Codec>(attributes & 7); }
+  bool is_control() const { return (attributes & 0x20) != 0; }
+};
+
+// The header fields at `bytes`, which holds at least kBatchHeaderBytes. Nothing is checked.
+BatchHeader load_batch_header(const std::byte* bytes);
+
+// Why a header cannot be the start of a batch leat would have written, or nullptr when it can: magic 2, a length within
+// [49, kBatchBytesMax - 12], a known codec, non-negative delta and count, count at most delta + 1, base offset >= 0.
+// The CRC is not looked at.
+const char* header_fault(const BatchHeader& header);
+
+// Whether the CRC of the whole batch in `batch` (exactly header.total_bytes() bytes) is right.
+bool batch_crc_matches(Bytes batch);
+
+// Writes a filler that spans [base, end) to a fixed-size array; timestamp is both base and maximum.
+std::vector<std::byte> make_filler(Offset base, Offset end, TimestampMs timestamp);
+
+// A finished batch: everything but base offset and leader epoch is final; those two stand outside the CRC and are set
+// under the append lock by place_batch().
+struct EncodedBatch {
+  std::vector<std::byte> bytes;
+  std::int32_t record_count = 0;
+  TimestampMs max_timestamp{};
+};
+
+// Sets the two fields outside the CRC.
+void place_batch(std::span<std::byte> batch, Offset base_offset, std::int32_t leader_epoch);
+
+// Idempotence fields of a batch; the defaults mean none.
+struct BatchProducer {
+  std::int64_t id = -1;
+  std::int16_t epoch = -1;
+  std::int32_t base_sequence = -1;
+};
+
+// Collects records into one batch. Reusable: finish() leaves it empty, with its memory kept.
+class BatchBuilder {
+ public:
+  explicit BatchBuilder(Codec codec = Codec::none) : codec_(codec) {}
+
+  // Adds one record, whose timestamp must be set. Errors: bad_data when key + value + headers exceed kRecordBytesMax, or
+  // the batch would exceed kPlainRecordsBytesMax or 2^31 - 1 records.
+  Result<void> add(const RecordInput& record, TimestampMs timestamp);
+
+  // Adds one record at a given distance from the base offset, larger than that of any record before it; for rewriting
+  // compacted batches, whose offsets have gaps.
+  Result<void> add_at(std::int32_t offset_delta, const RecordInput& record, TimestampMs timestamp);
+
+  bool empty() const { return record_count_ == 0; }
+  std::int32_t record_count() const { return record_count_; }
+  std::size_t plain_bytes() const { return plain_.size(); }  // of the records so far, header not counted
+
+  // The batch with base offset 0 and leader epoch 0; the builder is empty afterwards. last_offset_delta, when given,
+  // spans further than the last record (compaction). A batch whose compressed form is larger than its plain one is
+  // stored plain. Errors: internal (compression). Precondition: not empty.
+  Result<EncodedBatch> finish(BatchProducer producer = {}, std::optional<std::int32_t> last_offset_delta = {});
+
+ private:
+  Codec codec_;
+  std::vector<std::byte> plain_;
+  std::int32_t record_count_ = 0;
+  std::int32_t last_offset_delta_ = -1;
+  TimestampMs base_timestamp_{};
+  TimestampMs max_timestamp_{};
+};
+
+// Decodes the records of batches, one batch at a time, into memory it reuses.
+class BatchDecoder {
+ public:
+  // Decodes the records of `batch`, a whole batch whose CRC the caller has checked. The result points into `batch` (when
+  // it is not compressed) or into the decoder, and lives until the next call and as long as `batch`; topic and
+  // partition are left for the caller to fill in. Control batches and fillers give no records. Errors: damaged.
+  Result<std::span<RecordView>> decode(Bytes batch);
+
+ private:
+  std::vector<std::byte> plain_;
+  std::vector<RecordView> records_;
+  std::vector<HeaderView> headers_;
+};
+
+}  // namespace leat

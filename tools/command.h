@@ -1,0 +1,67 @@
+// What a subcommand is, and what it is given to run with. One row of the table in commands.cc per command, one file per command.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "leat/backend/backend.h"
+#include "leat/base/clock.h"
+#include "leat/base/error.h"
+
+namespace CLI {
+class App;
+}
+
+namespace leat::tools {
+
+enum class ColorMode { automatic, always, never };
+
+// The global options, resolved: flag, then environment, then settings file, then built-in.
+struct Globals {
+  std::string data_dir;
+  bool quiet = false;
+  bool verbose = false;
+  bool yes = false;
+  ColorMode color = ColorMode::automatic;
+  Milliseconds lock_timeout = std::chrono::seconds(10);
+  bool allow_any_file_system = false;
+};
+
+// Handed to a running command.
+class Context {
+ public:
+  explicit Context(Globals globals) : globals_(std::move(globals)) {}
+
+  const Globals& globals() const { return globals_; }
+
+  // The backend named by --data-dir; `create` makes a missing directory.
+  Result<std::unique_ptr<Backend>> open_backend(bool create = false) const;
+
+ private:
+  Globals globals_;
+};
+
+// A subcommand. add_options() only declares flags and binds them to members: it opens and reads nothing. run() does the work; what
+// it returns becomes the exit status and, when it is an error, the last line on stderr.
+class Command {
+ public:
+  virtual ~Command() = default;
+  virtual void add_options(CLI::App& app) = 0;
+  virtual Result<void> run(Context& context) = 0;
+};
+
+// A row of the command table.
+struct CommandRow {
+  std::string_view group;     // "topic" for `leat topic create`; empty for `leat produce`
+  std::string_view name;      // "create"
+  std::string_view summary;   // one line, no full stop
+  std::string_view examples;  // copy-paste lines, shown first by --help
+  std::unique_ptr<Command> (*make)();
+};
+
+// Every command, in the order of `leat help`.
+std::span<const CommandRow> command_table();
+
+}  // namespace leat::tools

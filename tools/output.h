@@ -1,0 +1,75 @@
+// stdout and stderr: the only writer of both. Tables, JSON and sentences are laid out here; nothing is computed.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "leat/base/error.h"
+#include "leat/base/types.h"
+
+namespace leat::tools {
+
+// Buffered standard output, written in large blocks.
+class StandardOutput {
+ public:
+  // Appends; written through once the buffer is full. Errors: io; a reader that has gone away (EPIPE) sets broken().
+  Result<void> write(std::string_view bytes);
+  // Writes out all that is buffered.
+  Result<void> flush();
+  // Whether the other end has been closed. Nothing more is written then.
+  bool broken() const { return broken_; }
+  // Bytes that have really been written to the descriptor so far.
+  std::uint64_t written() const { return written_; }
+
+ private:
+  std::string buffer_;
+  std::uint64_t written_ = 0;
+  bool broken_ = false;
+};
+
+// The one standard output of the process.
+StandardOutput& out();
+
+bool stdout_is_terminal();
+bool stderr_is_terminal();
+
+// One line on stderr each; control characters in them are escaped. note() is silenced by -q.
+void print_note(std::string_view sentence);
+void print_warning(std::string_view sentence);  // "leat: warning: ..."
+void print_error(const Error& error);           // "leat: error: ..." and "hint: ..."
+void set_quiet(bool quiet);
+
+// Appends `text` as a JSON string with quotes. Precondition: valid UTF-8.
+void append_json_string(std::string& to, std::string_view text);
+bool is_utf8(std::string_view text);
+void append_base64(std::string& to, std::string_view bytes);
+// `text` with control characters (C0, DEL, C1, and invalid UTF-8) as \xNN, for showing on a terminal.
+std::string escape_controls(std::string_view text);
+
+// A cell: what a person sees, and the same as a JSON value already in JSON ("12", "\"a\"", "null").
+struct Cell {
+  std::string text;
+  std::string json;
+};
+Cell cell(std::string_view text);
+Cell cell(std::int64_t number);
+Cell time_cell(TimestampMs time);                     // RFC 3339 in both
+Cell age_cell(TimestampMs since, TimestampMs now);    // an age for people, RFC 3339 in JSON
+Cell size_cell(std::int64_t bytes);                   // "1.2 KiB" for people, a number in JSON
+Cell null_cell();                                     // "-" and null
+
+struct Column {
+  std::string heading;  // "LAST SEEN"
+  std::string key;      // "last_seen"
+};
+
+enum class ListFormat { table, json };
+
+// Prints rows as a table (two leading spaces, two between columns, left-aligned, no trailing spaces) or as a JSON array of objects.
+// An empty table prints `when_empty` on stderr; empty JSON is [].
+Result<void> print_rows(ListFormat format, const std::vector<Column>& columns, const std::vector<std::vector<Cell>>& rows,
+                        std::string_view when_empty);
+
+}  // namespace leat::tools
