@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "leat/backend/backend.h"
 #include "leat/base/clock.h"
@@ -29,18 +30,32 @@ struct Globals {
   bool allow_any_file_system = false;
 };
 
+// A setting, its value as text, and where the value came from.
+struct SettingOrigin {
+  std::string key;
+  std::string value;
+  std::string origin;
+};
+
 // Handed to a running command.
 class Context {
  public:
-  explicit Context(Globals globals) : globals_(std::move(globals)) {}
+  explicit Context(Globals globals, std::vector<SettingOrigin> settings = {})
+      : globals_(std::move(globals)), settings_(std::move(settings)) {}
 
   const Globals& globals() const { return globals_; }
+  const std::vector<SettingOrigin>& settings() const { return settings_; }
 
   // The backend named by --data-dir; `create` makes a missing directory.
   Result<std::unique_ptr<Backend>> open_backend(bool create = false) const;
 
+  // Asks `question` with the default No. Success is consent: --yes, or the answer. Errors: usage when it is refused, or when it cannot
+  // be asked because stdin or stderr is not a terminal; interrupted.
+  Result<void> confirm(std::string_view question) const;
+
  private:
   Globals globals_;
+  std::vector<SettingOrigin> settings_;
 };
 
 // A subcommand. add_options() only declares flags and binds them to members: it opens and reads nothing. run() does the work; what
@@ -59,6 +74,7 @@ struct CommandRow {
   std::string_view summary;   // one line, no full stop
   std::string_view examples;  // copy-paste lines, shown first by --help
   std::unique_ptr<Command> (*make)();
+  bool needs_settings = true;  // false: works even where the settings file is broken
 };
 
 // Every command, in the order of `leat help`.

@@ -14,7 +14,8 @@ namespace leat::tools {
 // Buffered standard output, written in large blocks.
 class StandardOutput {
  public:
-  // Appends; written through once the buffer is full. Errors: io; a reader that has gone away (EPIPE) sets broken().
+  // Appends; written through once the buffer is full. Errors: io. A reader that has gone away (EPIPE) is no error here: it
+  // sets broken(), and what is still to be written is dropped.
   Result<void> write(std::string_view bytes);
   // Writes out all that is buffered.
   Result<void> flush();
@@ -35,11 +36,15 @@ StandardOutput& out();
 bool stdout_is_terminal();
 bool stderr_is_terminal();
 
+// Whether print_warning() and print_error() may use colour. Off until set.
+void set_error_color(bool on);
+
 // One line on stderr each; control characters in them are escaped. note() is silenced by -q.
 void print_note(std::string_view sentence);
 void print_warning(std::string_view sentence);  // "leat: warning: ..."
 void print_error(const Error& error);           // "leat: error: ..." and "hint: ..."
 void set_quiet(bool quiet);
+void print_text(std::string_view lines);  // help on stderr, as it is
 
 // Appends `text` as a JSON string with quotes. Precondition: valid UTF-8.
 void append_json_string(std::string& to, std::string_view text);

@@ -87,6 +87,9 @@ class Producer {
 
   // Records acknowledged so far.
   virtual std::int64_t acknowledged() const = 0;
+
+  // Sentences for the user that have come up since the last call: a torn tail that recovery has cut.
+  virtual std::vector<std::string> take_notices() { return {}; }
 };
 
 // ---- Reading ----

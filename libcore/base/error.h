@@ -50,12 +50,15 @@ using Result = std::expected<T, Error>;
 
 }  // namespace leat
 
-// Evaluates an expression of type Result<T>: its value, or returns its Error from the enclosing function.
-#define TRY(...)                                                                       \
-  (__extension__({                                                                     \
-    auto try_result_ = (__VA_ARGS__);                                                  \
-    if (!try_result_) [[unlikely]] return std::unexpected(std::move(try_result_).error()); \
-    *std::move(try_result_);                                                           \
+// Evaluates an expression of type Result<T>: its value, or returns its Error from the enclosing function. May be nested.
+#define TRY(...) LEAT_TRY_NAMED(LEAT_TRY_JOIN(try_result_, __COUNTER__), __VA_ARGS__)
+#define LEAT_TRY_JOIN(a, b) LEAT_TRY_JOIN_EXPANDED(a, b)
+#define LEAT_TRY_JOIN_EXPANDED(a, b) a##b
+#define LEAT_TRY_NAMED(name, ...)                                           \
+  (__extension__({                                                          \
+    auto name = (__VA_ARGS__);                                              \
+    if (!name) [[unlikely]] return std::unexpected(std::move(name).error()); \
+    *std::move(name);                                                       \
   }))
 
 // Our own mistakes stop the program, in release builds too: a log is not written to by a process that is confused.

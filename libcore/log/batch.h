@@ -1,5 +1,5 @@
-// The record batch: Kafka's message format v2, byte for byte (KIP-98; https://kafka.apache.org/documentation/#messageformat).
-// The grammar, encoding and decoding of one batch; never files.
+// The record batch: Kafka's message format v2, byte for byte (KIP-98;
+// https://kafka.apache.org/documentation/#messageformat). The grammar, encoding and decoding of one batch; never files.
 //
 //   offset  width  field                      covered by the CRC
 //        0      8  base offset                no   so that a batch is finished before it is given its offset
@@ -37,7 +37,8 @@
 namespace leat {
 
 inline constexpr std::size_t kBatchHeaderBytes = 61;
-inline constexpr std::size_t kBatchLengthPrefixBytes = 12;  // base offset and batch length: stand before the length counts
+// Base offset and batch length: stand before the length counts.
+inline constexpr std::size_t kBatchLengthPrefixBytes = 12;
 
 // A batch header as values.
 struct BatchHeader {
@@ -98,8 +99,9 @@ class BatchBuilder {
  public:
   explicit BatchBuilder(Codec codec = Codec::none) : codec_(codec) {}
 
-  // Adds one record, whose timestamp must be set. Errors: bad_data when key + value + headers exceed kRecordBytesMax, or
-  // the batch would exceed kPlainRecordsBytesMax or 2^31 - 1 records.
+  // Adds one record with this timestamp; that of `record` is not looked at. Errors, which leave the builder as it was:
+  // bad_data when key + value + headers exceed kRecordBytesMax, the batch would exceed what a reader accepts
+  // (kPlainRecordsBytesMax, kBatchBytesMax) or 2^31 - 1 records, or the timestamp is 2^63 ms away from the first one.
   Result<void> add(const RecordInput& record, TimestampMs timestamp);
 
   // Adds one record at a given distance from the base offset, larger than that of any record before it; for rewriting
@@ -108,7 +110,7 @@ class BatchBuilder {
 
   bool empty() const { return record_count_ == 0; }
   std::int32_t record_count() const { return record_count_; }
-  std::size_t plain_bytes() const { return plain_.size(); }  // of the records so far, header not counted
+  std::size_t plain_bytes() const { return plain_bytes_; }  // of the records so far, header not counted
 
   // The batch with base offset 0 and leader epoch 0; the builder is empty afterwards. last_offset_delta, when given,
   // spans further than the last record (compaction). A batch whose compressed form is larger than its plain one is
@@ -117,7 +119,8 @@ class BatchBuilder {
 
  private:
   Codec codec_;
-  std::vector<std::byte> plain_;
+  std::vector<std::byte> plain_;  // memory; the records take its first plain_bytes_
+  std::size_t plain_bytes_ = 0;
   std::int32_t record_count_ = 0;
   std::int32_t last_offset_delta_ = -1;
   TimestampMs base_timestamp_{};
@@ -127,14 +130,14 @@ class BatchBuilder {
 // Decodes the records of batches, one batch at a time, into memory it reuses.
 class BatchDecoder {
  public:
-  // Decodes the records of `batch`, a whole batch whose CRC the caller has checked. The result points into `batch` (when
-  // it is not compressed) or into the decoder, and lives until the next call and as long as `batch`; topic and
+  // Decodes the records of `batch`, a whole batch whose CRC the caller has checked. The result points into `batch`
+  // (when it is not compressed) or into the decoder, and lives until the next call and as long as `batch`; topic and
   // partition are left for the caller to fill in. Control batches and fillers give no records. Errors: damaged.
   Result<std::span<RecordView>> decode(Bytes batch);
 
  private:
   std::vector<std::byte> plain_;
-  std::vector<RecordView> records_;
+  std::vector<RecordView> records_;  // memory; a batch's records are the first of it
   std::vector<HeaderView> headers_;
 };
 

@@ -15,7 +15,7 @@ namespace leat {
 // gzip (1) and snappy (2) exist in Kafka's format but are not written here.
 enum class Codec : std::uint8_t { none = 0, lz4 = 3, zstd = 4 };
 
-std::string_view to_string(Codec codec);               // "none", "lz4", "zstd"
+std::string_view to_string(Codec codec);  // "none", "lz4", "zstd"
 std::optional<Codec> parse_codec(std::string_view name);
 
 // Appends `plain`, compressed, to `out`: an LZ4 frame with independent blocks and no content checksum, or a zstd frame

@@ -1,0 +1,111 @@
+// A member of a consumer group in a data directory: a reader that starts where the group has got to, and stores how far it came.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "leat/backend/local.h"
+#include "leat/backend/local_reader.h"
+
+namespace leat {
+
+namespace {
+
+class LocalGroupReader final : public GroupReader {
+ public:
+  LocalGroupReader(const DataDir& data_dir, std::string consumer, const GroupOptions& options)
+      : data_dir_(&data_dir), consumer_(std::move(consumer)), options_(options), claims_(options.strategy != OffsetStrategy::none) {}
+
+  Result<void> open() {
+    reader_ = TRY(LocalReader::open(*data_dir_, options_.read,
+                                    [this](const Topic& topic, PartitionId partition, const VisibleRange& range) {
+                                      return resume(topic, partition, range);
+                                    }));
+    return {};
+  }
+
+  Result<Fetch> next(Milliseconds wait) override { return reader_->next(wait); }
+  std::vector<std::string> take_notices() override { return reader_->take_notices(); }
+
+  Result<void> commit(std::span<const Position> positions) override {
+    if (!claims_) return fail(Code::usage, "offset strategy none never commits");
+    std::vector<OffsetsFile*> touched;
+    for (const Position& position : positions) {
+      const auto file = files_.find(position.topic);
+      const auto cursor = std::ranges::find_if(reader_->cursors(), [&](const auto& c) {
+        return c->topic->name() == position.topic && c->reader.id() == position.partition;
+      });
+      if (file == files_.end() || !file->second || cursor == reader_->cursors().end()) {
+        return fail(Code::busy, fmt::format("partition {} of \"{}\" is not this member's", position.partition.value, position.topic));
+      }
+      TRY((*cursor)->reader.make_durable(position.next));
+      TRY(file->second->store(position.partition, position.next, now_ms()));
+      if (std::ranges::find(touched, &*file->second) == touched.end()) touched.push_back(&*file->second);
+    }
+    for (const OffsetsFile* file : touched) TRY(file->sync());
+    return {};
+  }
+
+  std::vector<Position> resumed() const override { return resumed_; }
+
+  std::vector<Position> positions() const override {
+    std::vector<Position> positions;
+    for (const auto& cursor : reader_->cursors()) positions.push_back({cursor->topic->name(), cursor->reader.id(), cursor->next});
+    return positions;
+  }
+
+ private:
+  // Where a partition goes on; claims it first, unless the strategy claims nothing.
+  Result<std::optional<Offset>> resume(const Topic& topic, PartitionId partition, const VisibleRange& range) {
+    auto [entry, missing] = files_.try_emplace(topic.name());
+    std::optional<OffsetsFile>& file = entry->second;
+    if (missing) {
+      file = TRY(OffsetsFile::open(*data_dir_, consumer_, topic.name(), topic.id(), topic.settings().partitions,
+                                   claims_ ? OffsetsFile::Access::write : OffsetsFile::Access::read));
+      // Before the first claim, so that whoever is refused can say by whom.
+      if (claims_) TRY(file->join(options_.description));
+    }
+    if (!file) return std::nullopt;
+    if (claims_ && !TRY(file->claim(partition))) return std::unexpected(TRY(owner_error(*file, topic, partition)));
+    if (options_.reset) return std::nullopt;
+    const auto stored = TRY(file->load(partition));
+    if (!stored) return std::nullopt;
+    if (stored->next > range.end) {
+      return fail(Code::damaged,
+                  fmt::format("{}: consumer \"{}\" stands at offset {} of partition {}, but the log ends at {}", file->path(), consumer_,
+                              stored->next.value, partition.value, range.end.value),
+                  "consume with --reset to begin anew");
+    }
+    resumed_.push_back({topic.name(), partition, stored->next});
+    return stored->next;
+  }
+
+  Result<Error> owner_error(const OffsetsFile& file, const Topic& topic, PartitionId partition) const {
+    std::string owners;
+    for (const MemberEntry& member : TRY(file.other_members())) {
+      if (!owners.empty()) owners += ", ";
+      owners += fmt::format("pid {} ({})", member.pid, member.command);
+    }
+    return Error{Code::busy, fmt::format("consumer \"{}\" is in use: partition {} of \"{}\" is claimed by {}", consumer_, partition.value,
+                                         topic.name(), owners.empty() ? "another process" : owners)};
+  }
+
+  const DataDir* data_dir_;
+  std::string consumer_;
+  GroupOptions options_;
+  bool claims_;
+  std::map<std::string, std::optional<OffsetsFile>, std::less<>> files_;  // by topic
+  std::unique_ptr<LocalReader> reader_;
+  std::vector<Position> resumed_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<GroupReader>> join_local_group(const DataDir& data_dir, std::string_view consumer, const GroupOptions& options) {
+  TRY(check_name("consumer", consumer));
+  auto reader = std::make_unique<LocalGroupReader>(data_dir, std::string(consumer), options);
+  TRY(reader->open());
+  return reader;
+}
+
+}  // namespace leat

@@ -1,0 +1,202 @@
+#include "leat/group/offsets.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstring>
+
+#include "leat/log/file_names.h"
+#include "leat/log/topic_settings.h"
+
+namespace leat {
+
+namespace {
+
+constexpr std::array<char, 8> kMagic = {'l', 'e', 'a', 't', 'o', 'f', '0', '1'};
+constexpr std::int64_t kMembersAt = 4096;
+constexpr int kMembersMax = 64;
+constexpr std::int64_t kMemberBytes = 256;
+constexpr std::int64_t kSlotsAt = kMembersAt + kMembersMax * kMemberBytes;
+constexpr std::int64_t kSlotPairBytes = 128;
+
+struct Header {
+  std::array<char, 8> magic;
+  TopicId topic_id;
+  std::uint32_t crc;
+};
+
+struct OffsetValue {
+  std::int64_t next;
+  std::int64_t committed_at_ms;
+};
+using Slots = FileSlots<OffsetValue>;
+static_assert(Slots::kBytes <= kSlotPairBytes);
+
+struct RawMember {
+  std::int64_t pid;
+  std::array<char, 64> host;
+  std::array<char, 184> command;
+};
+static_assert(sizeof(RawMember) == kMemberBytes);
+
+Header make_header(const TopicId& id) {
+  Header header{kMagic, id, 0};
+  header.crc = crc32c({reinterpret_cast<const std::byte*>(&header), offsetof(Header, crc)});
+  return header;
+}
+
+ByteRange slot_range(PartitionId partition) { return {kSlotsAt + partition.value * kSlotPairBytes, kSlotPairBytes}; }
+ByteRange member_range(int entry) { return {kMembersAt + entry * kMemberBytes, kMemberBytes}; }
+
+template <std::size_t N>
+void copy_text(std::array<char, N>& to, std::string_view from) {
+  to = {};
+  std::memcpy(to.data(), from.data(), std::min(from.size(), N - 1));
+}
+template <std::size_t N>
+std::string text_of(const std::array<char, N>& from) {
+  return std::string(from.data(), ::strnlen(from.data(), N));
+}
+
+Result<bool> belongs_to(const File& file, const TopicId& id) {
+  Header header{};
+  const std::size_t count = TRY(file.read_at(std::as_writable_bytes(std::span(&header, 1)), 0));
+  const Header expected = make_header(id);
+  return count == sizeof header && std::memcmp(&header, &expected, sizeof header) == 0;
+}
+
+// Writes the file out in full under another name and puts it in place. Lock required: the directory's.
+Result<void> make_file(const Directory& directory, const TopicId& id, std::int32_t partitions) {
+  const std::string temporary = fmt::format("{}.tmp", kOffsetsFile);
+  TRY(directory.unlink(temporary));
+  const File file = TRY(directory.open_file(temporary, OpenMode::create_new));
+  std::vector<std::byte> content(static_cast<std::size_t>(slot_range({partitions}).start));
+  const Header header = make_header(id);
+  std::memcpy(content.data(), &header, sizeof header);
+  TRY(file.write_at(Bytes(content), 0));
+  TRY(file.sync_data());
+  TRY(directory.rename(temporary, directory, kOffsetsFile));
+  return directory.sync();
+}
+
+}  // namespace
+
+Result<std::optional<OffsetsFile>> OffsetsFile::open(const DataDir& data_dir, std::string_view group, std::string_view topic,
+                                                     const TopicId& id, std::int32_t partitions, Access access) {
+  if (access == Access::read) {
+    const auto groups = data_dir.root().open_directory(kGroupsDirectory);
+    if (!groups) return std::nullopt;
+    auto file = groups->open_file(fmt::format("{}/{}/{}", group, topic, kOffsetsFile), OpenMode::read);
+    if (!file && file.error().code == Code::not_found) return std::nullopt;
+    if (!file) return std::unexpected(std::move(file).error());
+    if (!TRY(belongs_to(*file, id))) return std::nullopt;
+    return OffsetsFile(std::move(*file));
+  }
+  const Directory directory = TRY(TRY(TRY(data_dir.groups()).make_directory(group)).make_directory(topic));
+  const DirectoryLock lock = TRY(DirectoryLock::acquire(directory, data_dir.lock_timeout()));
+  auto file = directory.open_file(kOffsetsFile, OpenMode::read_write);
+  if (!file && file.error().code != Code::not_found) return std::unexpected(std::move(file).error());
+  if (!file || !TRY(belongs_to(*file, id))) {
+    TRY(make_file(directory, id, partitions));
+    file = TRY(directory.open_file(kOffsetsFile, OpenMode::read_write));
+  }
+  return OffsetsFile(std::move(*file));
+}
+
+Result<std::optional<CommittedOffset>> OffsetsFile::load(PartitionId partition) const {
+  const Slots::Loaded loaded = TRY(Slots::load(file_, slot_range(partition).start));
+  if (loaded.health == Slots::Health::damaged) {
+    return fail(Code::damaged,
+                fmt::format("{}: damaged at byte {}: neither offset of partition {} has the right checksum", file_.path(),
+                            slot_range(partition).start, partition.value),
+                "consume with --reset to begin anew");
+  }
+  if (loaded.health == Slots::Health::empty || loaded.value.next < 0) return std::nullopt;
+  return CommittedOffset{{loaded.value.next}, {loaded.value.committed_at_ms}};
+}
+
+Result<void> OffsetsFile::store(PartitionId partition, Offset next, TimestampMs now) {
+  return Slots::store(file_, slot_range(partition).start, {next.value, now.value});
+}
+
+Result<void> OffsetsFile::clear(PartitionId partition) { return Slots::clear(file_, slot_range(partition).start); }
+
+Result<bool> OffsetsFile::claim(PartitionId partition) { return try_lock_range(file_, slot_range(partition), LockKind::exclusive); }
+void OffsetsFile::release(PartitionId partition) { unlock_range(file_, slot_range(partition)); }
+Result<bool> OffsetsFile::claimed_elsewhere(PartitionId partition) const { return range_is_held_elsewhere(file_, slot_range(partition)); }
+
+Result<void> OffsetsFile::join(const std::string& command) {
+  for (int entry = 0; entry < kMembersMax; ++entry) {
+    if (!TRY(try_lock_range(file_, member_range(entry), LockKind::exclusive))) continue;
+    RawMember raw{};
+    raw.pid = ::getpid();
+    std::array<char, 64> host{};
+    ::gethostname(host.data(), host.size() - 1);
+    copy_text(raw.host, host.data());
+    copy_text(raw.command, command);
+    TRY(file_.write_at(std::as_bytes(std::span(&raw, 1)), member_range(entry).start));
+    entry_ = entry;
+    return {};
+  }
+  return fail(Code::busy, fmt::format("{}: {} members live already", file_.path(), kMembersMax));
+}
+
+Result<std::vector<MemberEntry>> OffsetsFile::other_members() const {
+  std::vector<MemberEntry> members;
+  for (int entry = 0; entry < kMembersMax; ++entry) {
+    if (entry == entry_ || !TRY(range_is_held_elsewhere(file_, member_range(entry)))) continue;
+    RawMember raw{};
+    TRY(file_.read_at(std::as_writable_bytes(std::span(&raw, 1)), member_range(entry).start));
+    members.push_back({raw.pid, text_of(raw.host), text_of(raw.command)});
+  }
+  return members;
+}
+
+Result<std::vector<GroupTopic>> list_group_topics(const DataDir& data_dir) {
+  std::vector<GroupTopic> found;
+  if (!data_dir.root().exists(kGroupsDirectory)) return found;
+  const Directory groups = TRY(data_dir.root().open_directory(kGroupsDirectory));
+  for (const std::string& group : TRY(groups.list())) {
+    const auto directory = groups.open_directory(group);
+    if (!directory || !check_name("consumer", group)) continue;
+    for (const std::string& topic : TRY(directory->list())) {
+      if (check_name("topic", topic)) found.push_back({group, topic});
+    }
+  }
+  return found;
+}
+
+Result<void> forget_topic(const DataDir& data_dir, std::string_view topic) {
+  for (const GroupTopic& entry : TRY(list_group_topics(data_dir))) {
+    if (entry.topic != topic) continue;
+    const Directory groups = TRY(data_dir.groups());
+    const Directory group = TRY(groups.open_directory(entry.group));
+    TRY(group.remove_tree(topic));
+    TRY(group.sync());
+    (void)groups.remove_directory(entry.group);  // fails while other topics are in it
+  }
+  return {};
+}
+
+Result<void> remove_when_empty(const DataDir& data_dir, std::string_view group, std::string_view topic) {
+  const Directory groups = TRY(data_dir.groups());
+  const Directory group_directory = TRY(groups.open_directory(group));
+  {
+    const Directory directory = TRY(group_directory.open_directory(topic));
+    const DirectoryLock lock = TRY(DirectoryLock::acquire(directory, data_dir.lock_timeout()));
+    const File file = TRY(directory.open_file(kOffsetsFile, OpenMode::read_write));
+    // Whoever has it open to use it holds a member entry.
+    if (!TRY(try_lock_range(file, {0, std::int64_t{1} << 40}, LockKind::exclusive))) return {};
+    const std::int64_t bytes = TRY(file.size());
+    for (PartitionId p{0}; slot_range(p).start < bytes; p += 1) {
+      if (TRY(Slots::load(file, slot_range(p).start)).health != Slots::Health::empty) return {};
+    }
+    TRY(directory.unlink(kOffsetsFile));
+  }
+  (void)group_directory.remove_directory(topic);
+  (void)groups.remove_directory(group);
+  return groups.sync();
+}
+
+}  // namespace leat

@@ -1,0 +1,110 @@
+#include "leat/log/data_dir.h"
+
+#include <fmt/format.h>
+#include <linux/magic.h>
+
+#include <algorithm>
+#include <array>
+
+#include "leat/base/toml.h"
+#include "leat/base/units.h"
+#include "leat/log/file_names.h"
+#include "leat/log/partition_state.h"
+#include "leat/log/topic_settings.h"
+
+namespace leat {
+
+namespace {
+
+constexpr std::size_t kDataDirFileBytesMax = 4096;
+constexpr std::int64_t kXfsMagic = 0x58465342;
+
+// File systems whose locks, mappings and syncs are known to do what leat builds on. Overlay is judged by its own answers: what it
+// passes on to is not visible from inside a container.
+bool is_allowed_file_system(std::int64_t magic) {
+  constexpr std::array<std::int64_t, 5> kAllowed = {EXT4_SUPER_MAGIC, kXfsMagic, BTRFS_SUPER_MAGIC, TMPFS_MAGIC,
+                                                    OVERLAYFS_SUPER_MAGIC};
+  return std::ranges::find(kAllowed, magic) != kAllowed.end();
+}
+
+Result<void> check_data_dir_file(const Directory& root) {
+  const std::string path = root.path_of(kDataDirFile);
+  const std::string text = TRY(root.read_file(kDataDirFile, kDataDirFileBytesMax));
+  for (const TomlEntry& entry : TRY(parse_toml(text, path))) {
+    if (entry.key != "format_version") continue;
+    const auto* version = std::get_if<std::int64_t>(&entry.value);
+    if (version == nullptr || *version < 1) break;
+    if (*version <= kFormatVersion) return {};
+    return fail(Code::configuration, fmt::format("{}:{}:{}: format version {} is newer than this leat reads (up to {})", path,
+                                                 entry.line, entry.column, *version, kFormatVersion));
+  }
+  return fail(Code::configuration, fmt::format("{}: no valid format_version", path));
+}
+
+Result<void> check_file_system(const Directory& root, bool allow_any) {
+  if (allow_any) return {};
+  const std::int64_t magic = TRY(file_system_magic(root));
+  if (is_allowed_file_system(magic)) return {};
+  return fail(Code::configuration,
+              fmt::format("{} is on a file system that is not known to keep leat's promises (type {:#x}; known: ext4, xfs, "
+                          "btrfs, tmpfs, overlay)", root.path(), magic),
+              "LEAT_ALLOW_FILESYSTEM=any uses it all the same");
+}
+
+// Turns an empty directory into a data directory. Several processes may do it at once: one of them wins.
+Result<void> initialise(const Directory& root, Milliseconds lock_timeout) {
+  const DirectoryLock lock = TRY(DirectoryLock::acquire(root, lock_timeout));
+  if (root.exists(kDataDirFile)) return {};
+  for (const std::string& name : TRY(root.list())) {
+    if (name.starts_with(kDataDirFile) || name == "lost+found") continue;
+    return fail(Code::configuration, fmt::format("{} is not a leat data directory and not empty (it holds \"{}\")", root.path(), name));
+  }
+  return root.replace_file(kDataDirFile,
+                           fmt::format("format_version = {}\nid = \"{}\"\n", kFormatVersion, to_string(TRY(make_topic_id()))));
+}
+
+}  // namespace
+
+Result<DataDir> DataDir::open(const std::string& path, const DataDirOptions& options) {
+  auto root = Directory::open_root(path);
+  if (!root && root.error().code == Code::not_found) {
+    if (!options.create) {
+      return fail(Code::not_found, fmt::format("data directory {} does not exist", path), "leat topic create NAME");
+    }
+    TRY(Directory::make_root(path));
+    root = Directory::open_root(path);
+  }
+  if (!root) return std::unexpected(std::move(root).error());
+  DataDir dir(std::move(*root), options.lock_timeout);
+  TRY(check_file_system(dir.root_, options.allow_any_file_system));
+  if (!dir.root_.exists(kDataDirFile)) {
+    if (!options.create) {
+      return fail(Code::configuration, fmt::format("{} is not a leat data directory (no {} in it)", path, kDataDirFile));
+    }
+    TRY(initialise(dir.root_, options.lock_timeout));
+  }
+  TRY(check_data_dir_file(dir.root_));
+  return dir;
+}
+
+Result<std::vector<std::string>> DataDir::topic_names() const {
+  if (!root_.exists(kTopicsDirectory)) return {};
+  std::vector<std::string> names = TRY(TRY(root_.open_directory(kTopicsDirectory)).list());
+  std::erase_if(names, [](const std::string& name) { return !check_name("topic", name); });
+  return names;
+}
+
+Result<Directory> DataDir::open_topic(std::string_view name) const {
+  TRY(check_name("topic", name));
+  const auto topics = root_.open_directory(kTopicsDirectory);
+  if (topics) {
+    auto topic = topics->open_directory(name);
+    if (topic || topic.error().code != Code::not_found) return topic;
+  }
+  const std::vector<std::string> names = TRY(topic_names());
+  const std::string_view near = nearest(name, names);
+  return fail(Code::not_found, fmt::format("topic \"{}\" not found", name),
+              near.empty() ? fmt::format("leat topic create {}", name) : fmt::format("did you mean \"{}\"? else: leat topic create {}", near, name));
+}
+
+}  // namespace leat

@@ -1,0 +1,111 @@
+#include "leat/log/maintenance.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "leat/log/file_names.h"
+#include "leat/log/retention.h"
+#include "leat/log/segment_index.h"
+
+namespace leat {
+
+namespace {
+
+Result<std::vector<SegmentFacts>> segment_facts(const Directory& directory, bool with_times) {
+  std::vector<SegmentFacts> facts;
+  for (const Offset base : TRY(list_segments(directory))) {
+    const File log = TRY(directory.open_file(log_file_name(base), OpenMode::read));
+    SegmentFacts fact{base, TRY(log.size()), {}};
+    if (with_times) fact.max_timestamp = TRY(segment_max_timestamp(directory, base));
+    facts.push_back(fact);
+  }
+  return facts;
+}
+
+// Closes the active segment when the settings want its space back.
+Result<void> roll_if_due(Partition& partition, const LogEnd& end, TimestampMs now) {
+  const TopicSettings& settings = partition.topic().settings();
+  if (end.position == 0 || (!settings.retention_records && !settings.retention_ms)) return {};
+  const Directory& directory = partition.directory();
+  const File log = TRY(directory.open_file(log_file_name(end.segment_base), OpenMode::read));
+  SegmentWalk walk(log, 0, end.segment_base, WalkDepth::headers);
+  const WalkStep first = TRY(walk.next(end.position));
+  if (first.kind != WalkStep::Kind::batch) return {};
+  const Offset start = start_by_records(settings, end.log_start, end.end);
+  const std::int64_t dead_bytes =
+      start <= end.segment_base ? 0 : find_by_offset(directory, end.segment_base, log, start).position;
+  if (!should_roll_early(settings, dead_bytes, end.position - dead_bytes, first.batch.header.base_timestamp, now)) return {};
+  return partition.roll();
+}
+
+}  // namespace
+
+Result<MaintenanceGuard> MaintenanceGuard::take(const Partition& partition, Milliseconds timeout) {
+  const File& state = partition.topic().state()->file();
+  const ByteRange range = StateLocks::maintenance(partition.id());
+  return MaintenanceGuard(state, range, TRY(lock_range(state, range, LockKind::exclusive, timeout)));
+}
+
+MaintenanceGuard::~MaintenanceGuard() {
+  if (held_) unlock_range(*state_, range_);
+}
+
+Result<TimestampMs> segment_max_timestamp(const Directory& partition, Offset base) {
+  const File log = TRY(partition.open_file(log_file_name(base), OpenMode::read));
+  TimestampMs maximum{std::numeric_limits<std::int64_t>::min()};
+  const std::vector<TimeIndexEntry> times = TRY(read_time_index(partition, base));
+  const IndexHint hint = find_by_offset(partition, base, log, Offset{std::numeric_limits<std::int64_t>::max()});
+  // The time index speaks for what lies before the last indexed batch, the walk for the rest.
+  if (hint.position > 0 && !times.empty()) maximum = times.back().timestamp;
+  SegmentWalk walk(log, times.empty() ? 0 : hint.position, times.empty() ? base : hint.base, WalkDepth::headers);
+  const std::int64_t bytes = TRY(log.size());
+  for (;;) {
+    const WalkStep step = TRY(walk.next(bytes));
+    if (step.kind != WalkStep::Kind::batch) return maximum;
+    maximum = std::max(maximum, step.batch.header.max_timestamp);
+  }
+}
+
+Result<void> unlink_retired(const Partition& partition, Offset log_start) {
+  const Directory& directory = partition.directory();
+  const std::vector<Offset> bases = TRY(list_segments(directory));
+  bool any = false;
+  for (std::size_t i = 0; i + 1 < bases.size() && bases[i + 1] <= log_start; ++i) {
+    // The log last: a segment without its index is slow, an index without its segment is litter.
+    TRY(directory.unlink(index_file_name(bases[i])));
+    TRY(directory.unlink(time_index_file_name(bases[i])));
+    TRY(directory.unlink(log_file_name(bases[i])));
+    any = true;
+  }
+  return any ? directory.sync() : Result<void>{};
+}
+
+Result<void> apply_retention(Partition& partition, TimestampMs now) {
+  const TopicSettings& settings = partition.topic().settings();
+  const bool retains = settings.retention_records || settings.retention_ms || settings.retention_bytes;
+  LogEnd end = TRY(partition.end());
+  const MaintenanceGuard guard = TRY(MaintenanceGuard::take(partition, Milliseconds(0)));
+  if (!guard.held()) return {};
+  if (retains && settings.cleanup == Cleanup::remove) {
+    TRY(roll_if_due(partition, end, now));
+    end = TRY(partition.end());
+    const auto facts = TRY(segment_facts(partition.directory(), settings.retention_ms.has_value()));
+    const Offset start = std::max(start_by_records(settings, end.log_start, end.end), start_by_age_and_bytes(settings, facts, now));
+    // Persisting the start costs a sync: only when a segment goes with it.
+    if (facts.size() < 2 || facts[1].base > start) return {};
+    TRY(partition.raise_log_start(start));
+    end.log_start = std::max(end.log_start, start);
+  }
+  return unlink_retired(partition, end.log_start);
+}
+
+Result<void> trim_partition(Partition& partition, Offset start) {
+  const MaintenanceGuard guard = TRY(MaintenanceGuard::take(partition, partition.topic().data_dir().lock_timeout()));
+  if (!guard.held()) return fail(Code::busy, partition.directory().path() + " is being maintained by another process");
+  TRY(partition.raise_log_start(start));
+  const LogEnd end = TRY(partition.end());
+  if (end.log_start >= end.end) TRY(partition.roll());
+  return unlink_retired(partition, end.log_start);
+}
+
+}  // namespace leat

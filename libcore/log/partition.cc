@@ -1,0 +1,449 @@
+#include "leat/log/partition.h"
+
+#include <fmt/format.h>
+#include <time.h>
+
+#include <algorithm>
+
+#include "leat/log/file_names.h"
+#include "leat/log/recovery.h"
+#include "leat/log/retention.h"
+#include "leat/log/segment_index.h"
+
+namespace leat {
+
+namespace {
+
+// Waiters look again this often even when nobody wakes them: the one who was to do it may have died.
+constexpr Milliseconds kCommitPoll(20);
+
+constexpr std::int64_t kIndexDueBytes = 1 << 20;
+constexpr std::int64_t kRetentionDueBytes = 4 << 20;
+
+bool crosses(std::int64_t from, std::int64_t to, std::int64_t multiple) { return from / multiple != to / multiple; }
+
+std::int64_t steady_ns() {
+  timespec now{};
+  ::clock_gettime(CLOCK_BOOTTIME, &now);
+  return now.tv_sec * 1'000'000'000 + now.tv_nsec;
+}
+
+std::int32_t leader_epoch_of(std::int64_t epoch) { return static_cast<std::int32_t>(epoch & 0x7fffffff); }
+
+struct StartValue {
+  std::int64_t offset;
+};
+using StartSlots = FileSlots<StartValue>;
+
+// Holds the sync lock of a partition until the end of a scope.
+class SyncGuard {
+ public:
+  SyncGuard(const File& state, PartitionId id) : state_(state), id_(id) {}
+  SyncGuard(const SyncGuard&) = delete;
+  SyncGuard& operator=(const SyncGuard&) = delete;
+  ~SyncGuard() { unlock_range(state_, StateLocks::sync(id_)); }
+
+ private:
+  const File& state_;
+  PartitionId id_;
+};
+
+}  // namespace
+
+Result<Offset> read_log_start(const Directory& partition) {
+  const auto file = partition.open_file(kStartFile, OpenMode::read);
+  if (!file) return file.error().code == Code::not_found ? Result<Offset>(Offset{0}) : std::unexpected(file.error());
+  const StartSlots::Loaded loaded = TRY(StartSlots::load(*file, 0));
+  if (loaded.health == StartSlots::Health::damaged) {
+    return fail(Code::damaged, fmt::format("{}: damaged at byte 0: neither slot's checksum is right", file->path()));
+  }
+  return Offset{loaded.value.offset};
+}
+
+Result<Partition> Partition::open(Topic& topic, PartitionId id) {
+  return Partition(topic, id, TRY(topic.open_partition(id)));
+}
+
+// ---- Getting ready, under the append lock ----
+
+Result<void> Partition::prepare() {
+  TRY(topic_->check_alive());
+  if (!topic_->state_is_current()) {
+    if (!directory_.still_in(topic_->directory(), partition_directory_name(id_))) {
+      return fail(Code::not_found, fmt::format("{} was deleted", directory_.path()));
+    }
+    TRY(topic_->reopen_state());
+    is_writer_ = false;
+  }
+  if (log_ && !directory_.names_file(log_file_name(log_base_), log_)) log_ = File();
+  if (!is_writer_) TRY(become_writer());
+  const auto end = page().published.load();
+  if (!end) TRY(recover());
+  if (page().poisoned.load(std::memory_order_acquire) != 0) TRY(cut_after_failed_sync());
+  return open_log(TRY(published()).segment_base);
+}
+
+// Whoever can have the whole range to himself is the only one alive: what dead writers published is not trusted.
+Result<void> Partition::become_writer() {
+  const ByteRange range = StateLocks::writers(id_);
+  if (TRY(try_lock_range(state_file(), range, LockKind::exclusive))) {
+    auto recovered = recover();
+    if (!recovered) {
+      unlock_range(state_file(), range);
+      return recovered;
+    }
+  }
+  if (!TRY(lock_range(state_file(), range, LockKind::shared, topic_->data_dir().lock_timeout()))) {
+    return fail(Code::busy, fmt::format("{} is being recovered by another process", directory_.path()));
+  }
+  is_writer_ = true;
+  return {};
+}
+
+Result<LogEnd> Partition::published() const {
+  const auto end = page().published.load();
+  if (!end) return fail(Code::internal, fmt::format("{}: no published end after recovery", directory_.path()));
+  return end->value;
+}
+
+Result<void> Partition::open_log(Offset segment_base) {
+  if (log_ && log_base_ == segment_base) return {};
+  log_ = TRY(directory_.open_file(log_file_name(segment_base), OpenMode::read_write));
+  log_base_ = segment_base;
+  log_opened_ns_ = steady_ns();
+  return {};
+}
+
+Result<Offset> Partition::load_log_start(Offset first) const { return std::max(TRY(read_log_start(directory_)), first); }
+
+void Partition::publish_all(const LogEnd& end) {
+  page().durable.store(end);
+  page().published.store(end);
+  page().sync_started_ns.store(0, std::memory_order_release);
+  page().poisoned.store(0, std::memory_order_release);
+  wake_all(page().wake);
+  wake_all(topic_->state()->header().wake);
+}
+
+Result<void> Partition::recover() {
+  std::vector<Offset> bases = TRY(list_segments(directory_));
+  if (bases.empty()) {
+    bases.push_back(TRY(read_log_start(directory_)));
+    const File first = TRY(directory_.open_file(log_file_name(bases[0]), OpenMode::create_new));
+    TRY(first.sync_data());
+    TRY(directory_.sync());
+  }
+  TRY(lock_sync());
+  const SyncGuard guard(state_file(), id_);
+  const auto durable = page().durable.load();
+  const auto published_end = page().published.load();
+  if (durable && page().poisoned.load(std::memory_order_acquire) != 0) return cut_after_failed_sync();
+  const bool trusted = durable && std::ranges::binary_search(bases, durable->value.segment_base);
+  LogEnd from = trusted ? durable->value : LogEnd{.end = bases.back(), .segment_base = bases.back()};
+  from.epoch = std::max({durable ? durable->value.epoch : 0, published_end ? published_end->value.epoch : 0, std::int64_t{1}});
+  LogEnd end = from;
+  TRY(examine_and_cut(from, bases, end));
+  end.log_start = TRY(load_log_start(bases.front()));
+  if (end.log_start > end.end) {
+    return fail(Code::damaged, fmt::format("{}: the log ends at offset {} but starts at {}: records are missing", directory_.path(),
+                                           end.end.value, end.log_start.value));
+  }
+  TRY(open_log(end.segment_base));
+  if (end.end > from.end || !trusted) {
+    const bool in_flight = page().sync_started_ns.load(std::memory_order_acquire) != 0;
+    TRY(log_.sync_data());
+    // A leader that died in the middle may have been the only one to be told of a failure.
+    if (in_flight && !reads_back(from, end)) return cut_after_failed_sync();
+  }
+  publish_all(end);
+  return {};
+}
+
+// Walks from `from` to the end of the active segment and cuts what is torn; `end` is where the log ends then.
+Result<void> Partition::examine_and_cut(const LogEnd& from, std::span<const Offset> bases, LogEnd& end) {
+  const auto first = std::ranges::find(bases, from.segment_base) - bases.begin();
+  for (auto i = static_cast<std::size_t>(first); i < bases.size(); ++i) {
+    const bool is_first = bases[i] == from.segment_base;
+    const bool is_active = i + 1 == bases.size();
+    const File log = TRY(directory_.open_file(log_file_name(bases[i]), OpenMode::read_write));
+    const TailVerdict verdict = TRY(examine_tail(log, is_first ? from.position : 0, is_first ? from.end : bases[i]));
+    const bool continues = is_active || (verdict.kind == TailVerdict::Kind::whole && verdict.end == bases[i + 1]);
+    if (verdict.kind == TailVerdict::Kind::damaged || !continues) {
+      const auto next = verdict.next_good ? std::optional(verdict.next_good->base) : is_active ? std::nullopt : std::optional(bases[i + 1]);
+      const std::string_view fault = verdict.fault.empty() ? "the segment ends before the next one begins" : std::string_view(verdict.fault);
+      return std::unexpected(damage_error(log.path(), verdict.position, fault, verdict.end, bases.front(), next));
+    }
+    if (verdict.kind != TailVerdict::Kind::whole) {
+      const std::string sentence = TRY(cut_tail(directory_, log, verdict));
+      if (!sentence.empty()) notices_.push_back(sentence);
+      ++end.epoch;
+    }
+    end.end = verdict.end;
+    end.position = verdict.position;
+    end.segment_base = bases[i];
+  }
+  return {};
+}
+
+// A sync has failed: what the page cache says of the bytes behind the durable end is worth nothing. They go, in a new epoch, and
+// writing goes on in a new file. Lock required: append; the sync lock is taken here unless this process has it already.
+Result<void> Partition::cut_after_failed_sync() {
+  TRY(lock_sync());
+  const SyncGuard guard(state_file(), id_);
+  const auto durable = page().durable.load();
+  if (!durable) return fail(Code::io, fmt::format("{}: a sync failed and the durable end is unknown", directory_.path()));
+  LogEnd end = durable->value;
+  TRY(open_log(end.segment_base));
+  if (!reads_back({.end = log_base_, .segment_base = log_base_}, end)) {
+    return fail(Code::damaged, fmt::format("{}: after a failed sync, what was durable does not read back from the disk", log_.path()));
+  }
+  const std::int64_t bytes = TRY(log_.size());
+  TailVerdict verdict{.kind = TailVerdict::Kind::torn, .position = end.position, .end = end.end, .file_bytes = bytes,
+                      .fault = "a sync failed", .next_good = {}};
+  if (bytes > end.position) notices_.push_back(TRY(cut_tail(directory_, log_, verdict)));
+  const auto published_end = page().published.load();
+  end.epoch = std::max(end.epoch, published_end ? published_end->value.epoch : 0) + 1;
+  if (end.position > 0) {
+    const File next = TRY(directory_.open_file(log_file_name(end.end), OpenMode::create_or_open));
+    TRY(next.truncate(0));
+    TRY(next.sync_data());
+    TRY(directory_.sync());
+    end.segment_base = end.end;
+    end.position = 0;
+    retention_due_ = true;
+  }
+  end.log_start = TRY(load_log_start(TRY(list_segments(directory_)).front()));
+  publish_all(end);
+  return {};
+}
+
+// Whether the batches of the active segment in [from, to) are on the disk itself, read past the page cache.
+bool Partition::reads_back(const LogEnd& from, const LogEnd& to) const {
+  if (to.position == 0) return true;
+  const bool same = from.segment_base == to.segment_base;
+  return batches_on_disk(directory_, log_file_name(to.segment_base), same ? from.position : 0, same ? from.end : to.segment_base,
+                         to.position);
+}
+
+// ---- Appending ----
+
+Result<Appended> Partition::append(std::span<EncodedBatch> batches) {
+  const DirectoryLock lock = TRY(DirectoryLock::acquire(directory_, topic_->data_dir().lock_timeout()));
+  TRY(prepare());
+  LogEnd end = TRY(published());
+  TRY(cut_unpublished(end));
+  const std::int64_t segment_bytes = effective_segment_bytes(topic_->settings());
+  Appended appended{end.end, end.end, end.epoch};
+  while (!batches.empty()) {
+    // As many as fit the segment; one alone always does, in a fresh one.
+    std::size_t count = 0;
+    std::int64_t bytes = end.position;
+    while (count < batches.size()) {
+      const auto more = static_cast<std::int64_t>(batches[count].bytes.size());
+      const bool fits = bytes + more <= segment_bytes && end.end - end.segment_base < kSegmentBytesMax - batches[count].record_count;
+      if (!fits && bytes > 0) break;
+      bytes += more;
+      ++count;
+      if (!fits) break;
+    }
+    if (count == 0) {
+      TRY(roll_locked(end));
+      continue;
+    }
+    TRY(append_group(batches.first(count), end));
+    batches = batches.subspan(count);
+  }
+  appended.end = end.end;
+  if (topic_->settings().durability == Durability::os) wake_all(topic_->state()->header().wake);
+  return appended;
+}
+
+Result<void> Partition::append_group(std::span<EncodedBatch> batches, LogEnd& end) {
+  std::vector<Bytes> pieces;
+  pieces.reserve(batches.size());
+  LogEnd after = end;
+  for (EncodedBatch& batch : batches) {
+    place_batch(batch.bytes, after.end, leader_epoch_of(after.epoch));
+    pieces.emplace_back(batch.bytes);
+    after.end += batch.record_count;
+    after.position += static_cast<std::int64_t>(batch.bytes.size());
+  }
+  auto written = log_.write_at(pieces, end.position);
+  if (!written) {
+    // A part may be there: it goes before anybody else can see it. Failing that, the next appender does it.
+    (void)log_.truncate(end.position);
+    return written;
+  }
+  index_due_ |= crosses(end.position, after.position, kIndexDueBytes);
+  retention_due_ |= crosses(end.position, after.position, kRetentionDueBytes);
+  end = after;
+  page().published.store(end);
+  return {};
+}
+
+// Takes out what a writer left that died between writing and publishing: nobody was told of it.
+Result<void> Partition::cut_unpublished(const LogEnd& end) {
+  const std::int64_t bytes = TRY(log_.size());
+  if (bytes == end.position) return {};
+  if (bytes > end.position) return log_.truncate(end.position);
+  return std::unexpected(damage_error(log_.path(), bytes, fmt::format("the file has {} bytes where {} were written", bytes, end.position),
+                                      end.end, end.log_start, std::nullopt));
+}
+
+Result<LogEnd> Partition::end() {
+  const DirectoryLock lock = TRY(DirectoryLock::acquire(directory_, topic_->data_dir().lock_timeout()));
+  TRY(prepare());
+  return published();
+}
+
+Result<LogEnd> Partition::durable_end() const {
+  const auto end = topic_->state() == nullptr ? std::nullopt : page().durable.load();
+  if (!end) return fail(Code::internal, fmt::format("{}: the durable end is not known", directory_.path()));
+  return end->value;
+}
+
+Result<void> Partition::with_append_lock(const std::function<Result<void>()>& work) {
+  const DirectoryLock lock = TRY(DirectoryLock::acquire(directory_, topic_->data_dir().lock_timeout()));
+  TRY(prepare());
+  return work();
+}
+
+Result<void> Partition::roll() {
+  return with_append_lock([this]() -> Result<void> {
+    LogEnd end = TRY(published());
+    return end.position == 0 ? Result<void>{} : roll_locked(end);
+  });
+}
+
+// Sync the old segment, create the new one, sync the name, publish: all before the first append to it.
+Result<void> Partition::roll_locked(LogEnd& end) {
+  TRY(cut_unpublished(end));
+  TRY(lock_sync());
+  const SyncGuard guard(state_file(), id_);
+  TRY(sync_published());
+  const std::string name = log_file_name(end.end);
+  // A process that died here before leaves an empty one.
+  const File next = TRY(directory_.open_file(name, OpenMode::create_or_open));
+  if (TRY(next.size()) != 0) return fail(Code::damaged, fmt::format("{}: a segment is already there", next.path()));
+  TRY(next.sync_data());
+  TRY(directory_.sync());
+  end.segment_base = end.end;
+  end.position = 0;
+  const Offset old_base = log_base_;
+  const File old_log = std::move(log_);
+  publish_all(end);
+  retention_due_ = true;
+  rolled_ = true;
+  TRY(open_log(end.segment_base));
+  if (TRY(try_lock_range(state_file(), StateLocks::index(id_), LockKind::exclusive))) {
+    (void)catch_up_index(directory_, old_base, old_log, TRY(old_log.size()));
+    unlock_range(state_file(), StateLocks::index(id_));
+  }
+  return {};
+}
+
+Result<void> Partition::raise_log_start(Offset start) {
+  return with_append_lock([&]() -> Result<void> {
+    LogEnd end = TRY(published());
+    start = std::min(start, end.end);
+    if (start <= end.log_start) return {};
+    // A start that is durable must not point past what is.
+    TRY(lock_sync());
+    const SyncGuard guard(state_file(), id_);
+    const auto durable = page().durable.load();
+    if (!durable || durable->value.end < start) TRY(sync_published());
+    const bool fresh = !directory_.exists(kStartFile);
+    const File file = TRY(directory_.open_file(kStartFile, OpenMode::create_or_open));
+    TRY(StartSlots::store(file, 0, {start.value}));
+    TRY(file.sync_data());
+    if (fresh) TRY(directory_.sync());
+    end.log_start = start;
+    page().published.store(end);
+    wake_all(topic_->state()->header().wake);
+    return {};
+  });
+}
+
+// ---- Durability, outside the append lock ----
+
+Result<void> Partition::lock_sync() {
+  if (TRY(lock_range(state_file(), StateLocks::sync(id_), LockKind::exclusive, topic_->data_dir().lock_timeout()))) return {};
+  return fail(Code::busy, fmt::format("{}: another process has been syncing for too long", directory_.path()));
+}
+
+// Makes all that is published durable. Lock required: sync. A failure is final for those bytes: the page is poisoned.
+Result<void> Partition::sync_published() {
+  PartitionPage& page = this->page();
+  if (page.poisoned.load(std::memory_order_acquire) != 0) return fail(Code::io, fmt::format("{}: a sync failed", directory_.path()));
+  const LogEnd target = TRY(published());
+  const auto before = page.durable.load();
+  if (before && before->value.end == target.end && before->value.epoch == target.epoch) return {};
+  TRY(open_log(target.segment_base));
+  const std::int64_t interrupted_ns = page.sync_started_ns.load(std::memory_order_acquire);
+  page.sync_started_ns.store(steady_ns(), std::memory_order_release);
+  auto synced = log_.sync_data();
+  // The kernel tells each open file of an error once. One opened after a sync whose leader died may not be told of what that
+  // sync has lost: then only the disk itself can say.
+  if (synced && interrupted_ns != 0 && log_opened_ns_ >= interrupted_ns &&
+      !reads_back(before ? before->value : LogEnd{.end = target.segment_base, .segment_base = target.segment_base}, target)) {
+    synced = fail(Code::io, fmt::format("{}: a sync was interrupted and its bytes do not read back", log_.path()));
+  }
+  if (synced) {
+    page.durable.store(target);
+  } else {
+    page.poisoned.store(1, std::memory_order_release);
+  }
+  page.sync_started_ns.store(0, std::memory_order_release);
+  return synced;
+}
+
+Result<void> Partition::commit(const Appended& appended) {
+  SteadyTime deadline = std::chrono::steady_clock::now() + topic_->data_dir().lock_timeout();
+  Offset last_seen{-1};
+  PartitionPage& page = this->page();
+  for (;;) {
+    const std::uint32_t seen = page.wake.load(std::memory_order_acquire);
+    TRY(topic_->check_alive());
+    const auto durable = page.durable.load();
+    if (durable && durable->value.epoch != appended.epoch) {
+      return fail(Code::io, fmt::format("{}: the log was cut after a failed sync; offsets {} to {} are not acknowledged",
+                                        directory_.path(), appended.base.value, appended.end.value - 1));
+    }
+    if (durable && durable->value.end >= appended.end) return {};
+    if (page.poisoned.load(std::memory_order_acquire) != 0) {
+      return fail(Code::io, fmt::format("{}: a sync failed; offsets {} to {} are not acknowledged", directory_.path(),
+                                        appended.base.value, appended.end.value - 1));
+    }
+    if (durable && durable->value.end > last_seen) {
+      last_seen = durable->value.end;
+      deadline = std::chrono::steady_clock::now() + topic_->data_dir().lock_timeout();
+    }
+    if (TRY(try_lock_range(state_file(), StateLocks::sync(id_), LockKind::exclusive))) {
+      auto synced = [&] {
+        const SyncGuard guard(state_file(), id_);
+        return sync_published();
+      }();
+      // Unlock first, then wake: the other order has been seen to leave waiters asleep.
+      wake_all(page.wake);
+      wake_all(topic_->state()->header().wake);
+      TRY(std::move(synced));
+      continue;
+    }
+    if (std::chrono::steady_clock::now() >= deadline) {
+      return fail(Code::busy, fmt::format("{}: another process has held the sync lock for too long", directory_.path()));
+    }
+    wait_for_wake({&page.wake, seen}, kCommitPoll);
+  }
+}
+
+void Partition::index_to_end() {
+  if (!log_ || !is_writer_) return;
+  const auto end = page().published.load();
+  if (!end || end->value.segment_base != log_base_) return;
+  const auto locked = try_lock_range(state_file(), StateLocks::index(id_), LockKind::exclusive);
+  if (!locked || !*locked) return;
+  (void)catch_up_index(directory_, log_base_, log_, end->value.position);
+  unlock_range(state_file(), StateLocks::index(id_));
+}
+
+}  // namespace leat

@@ -1,0 +1,113 @@
+// A partition as its writers see it: the append lock, the assignment of offsets, group commit, recovery, rolling. Many processes
+// have the same partition open; what they know of each other is in the state page and in kernel locks.
+//
+// Only this file truncates segments, and only retention (log/maintenance.h) and compaction remove or replace them.
+#pragma once
+
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "leat/log/batch.h"
+#include "leat/log/topic.h"
+
+namespace leat {
+
+// What an append was given. Acknowledge it only once commit() has returned success.
+struct Appended {
+  Offset base{};           // offset of the first record
+  Offset end{};            // behind the last one
+  std::int64_t epoch = 0;  // of the page in which it was appended
+};
+
+// One writer's open partition. Belongs to one thread at a time. Registers as a living writer on the first append, for life.
+class Partition {
+ public:
+  // Opens nothing but the directory. `topic` must outlive the partition. Errors: not_found, io.
+  static Result<Partition> open(Topic& topic, PartitionId id);
+
+  PartitionId id() const { return id_; }
+  const Directory& directory() const { return directory_; }
+  Topic& topic() const { return *topic_; }
+
+  // Appends the batches in order, all under one hold of the append lock, unless a roll comes between them; each batch is whole
+  // or absent. On success they survive the death of every process, not yet loss of power. On an error those already appended
+  // stay. Errors: io (nothing of the failed batch remains), busy, damaged, not_found (topic deleted).
+  Result<Appended> append(std::span<EncodedBatch> batches);
+
+  // Returns when everything before `appended.end` is durable: syncs on behalf of all writers, or waits for the one who does. Errors:
+  // io (a sync failed, or the log was cut since: not acknowledged), busy (nobody got on with it for the lock timeout), not_found.
+  Result<void> commit(const Appended& appended);
+
+  // The present end, after becoming a living writer (and recovering when nobody was). Errors: as append().
+  Result<LogEnd> end();
+
+  // The durable end as the page has it. Errors: internal, before the first append() or end().
+  Result<LogEnd> durable_end() const;
+
+  // Raises the durable log start to `start` (at most the end), never lowers it. Durable on return. Errors: as append().
+  Result<void> raise_log_start(Offset start);
+
+  // Closes the active segment so that it can be retired or compacted; nothing happens when it is empty. Errors: as append().
+  Result<void> roll();
+
+  // Runs `work` under the append lock, with the partition in order. For replacing a sealed segment. Errors: as append().
+  Result<void> with_append_lock(const std::function<Result<void>()>& work);
+
+  // Extends the index of the active segment to the end, if nobody else is doing it. Failing is not an error: it is derived.
+  void index_to_end();
+
+  // Whether index_to_end() is worth calling: an append of this object has crossed a multiple of 1 MiB since this was last asked, so
+  // that of many short-lived writers the one does it whose turn it is.
+  bool take_index_due() { return std::exchange(index_due_, false); }
+  // Whether retention should be looked at: the same for 4 MiB, and after every roll.
+  bool take_retention_due() { return std::exchange(retention_due_, false); }
+  // Whether this object has closed a segment since this was last asked: what compaction waits for.
+  bool take_rolled() { return std::exchange(rolled_, false); }
+
+  // Sentences for the user (a torn tail that was cut) since the last call.
+  std::vector<std::string> take_notices() { return std::exchange(notices_, {}); }
+
+ private:
+  Partition(Topic& topic, PartitionId id, Directory directory) : topic_(&topic), id_(id), directory_(std::move(directory)) {}
+
+  PartitionPage& page() const { return topic_->state()->page(id_); }
+  const File& state_file() const { return topic_->state()->file(); }
+
+  // All of these run under the append lock.
+  Result<void> prepare();
+  Result<void> become_writer();
+  Result<void> recover();
+  Result<void> examine_and_cut(const LogEnd& from, std::span<const Offset> bases, LogEnd& end);
+  Result<void> cut_after_failed_sync();
+  Result<LogEnd> published() const;
+  Result<void> open_log(Offset segment_base);
+  Result<void> cut_unpublished(const LogEnd& end);
+  Result<void> append_group(std::span<EncodedBatch> batches, LogEnd& end);
+  Result<void> roll_locked(LogEnd& end);
+  void publish_all(const LogEnd& end);
+  Result<Offset> load_log_start(Offset first) const;
+
+  // Under the sync lock.
+  Result<void> lock_sync();
+  Result<void> sync_published();
+  bool reads_back(const LogEnd& from, const LogEnd& to) const;
+
+  Topic* topic_;
+  PartitionId id_;
+  Directory directory_;
+  File log_;                             // the active segment
+  Offset log_base_{-1};                  // its base offset
+  std::int64_t log_opened_ns_ = 0;       // steady clock, when its descriptor was opened
+  bool is_writer_ = false;               // holds the writers lock
+  bool index_due_ = false;
+  bool retention_due_ = false;
+  bool rolled_ = false;
+  std::vector<std::string> notices_;
+};
+
+// The durable log start of a partition, from its `start` file. Errors: damaged.
+Result<Offset> read_log_start(const Directory& partition);
+
+}  // namespace leat

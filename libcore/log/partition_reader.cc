@@ -1,0 +1,258 @@
+#include "leat/log/partition_reader.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "leat/log/file_names.h"
+#include "leat/log/partition.h"
+#include "leat/log/recovery.h"
+#include "leat/log/retention.h"
+#include "leat/log/segment_index.h"
+
+namespace leat {
+
+Result<PartitionReader> PartitionReader::open(Topic& topic, PartitionId id, bool uncommitted) {
+  PartitionReader reader(topic, id, TRY(topic.open_partition(id)), uncommitted);
+  TRY(read_log_start(reader.directory_));
+  return reader;
+}
+
+// ---- What is visible ----
+
+Result<bool> PartitionReader::writer_lives() const {
+  return topic_->state() != nullptr && TRY(range_is_held_elsewhere(topic_->state()->file(), StateLocks::writers(id_)));
+}
+
+Result<VisibleRange> PartitionReader::visible_from_page(const LogEnd& end) const {
+  const Offset start = start_by_records(topic_->settings(), end.log_start, end.end);
+  return VisibleRange{start, end.end, end.position, end.segment_base};
+}
+
+Result<VisibleRange> PartitionReader::visible() {
+  TRY(topic_->check_alive());
+  if (topic_->state() != nullptr) {
+    const PartitionPage& page = topic_->state()->page(id_);
+    const bool appended = uncommitted_ || topic_->settings().durability == Durability::os;
+    const auto durable = page.durable.load();
+    const auto published = page.published.load();
+    if (durable && published && TRY(writer_lives())) {
+      LogEnd end = appended ? published->value : durable->value;
+      end.log_start = published->value.log_start;  // the durable slot's copy may be older
+      return visible_from_page(end);
+    }
+  }
+  return visible_by_walking();
+}
+
+Result<VisibleRange> PartitionReader::visible_after_wait() {
+  if (topic_->state() == nullptr || !topic_->state_is_current()) {
+    TRY(topic_->check_alive());
+    TRY(topic_->reopen_state());
+  }
+  return visible();
+}
+
+// No writer lives: what the page says is durable can be relied on, what lies behind it is walked. Nothing is changed.
+Result<VisibleRange> PartitionReader::visible_by_walking() {
+  const std::vector<Offset> bases = TRY(list_segments(directory_));
+  if (bases.empty()) {
+    const Offset start = TRY(read_log_start(directory_));
+    return VisibleRange{start, start, 0, start};
+  }
+  const Offset log_start = std::max(TRY(read_log_start(directory_)), bases.front());
+  LogEnd from{.end = bases.back(), .segment_base = bases.back()};
+  bool unsafe_behind = false;
+  if (topic_->state() != nullptr) {
+    const PartitionPage& page = topic_->state()->page(id_);
+    const auto durable = page.durable.load();
+    if (durable && std::ranges::binary_search(bases, durable->value.segment_base)) from = durable->value;
+    // A sync that failed or was cut short: only a writer can find out what the disk holds.
+    unsafe_behind = durable && (page.poisoned.load(std::memory_order_acquire) != 0 ||
+                                page.sync_started_ns.load(std::memory_order_acquire) != 0);
+  }
+  LogEnd end = from;
+  if (!unsafe_behind) {
+    const File active = TRY(directory_.open_file(log_file_name(bases.back()), OpenMode::read));
+    const std::int64_t bytes = TRY(active.size());
+    if (walked_ && walked_bytes_ == bytes && walked_->segment_base == bases.back()) {
+      from = end = LogEnd{.end = walked_->end, .position = walked_->position, .segment_base = walked_->segment_base};
+    } else {
+      for (auto i = segment_of(bases, from.segment_base); i < bases.size(); ++i) {
+        const bool is_first = bases[i] == from.segment_base;
+        const File log = TRY(directory_.open_file(log_file_name(bases[i]), OpenMode::read));
+        const TailVerdict verdict = TRY(examine_tail(log, is_first ? from.position : 0, is_first ? from.end : bases[i]));
+        if (verdict.kind == TailVerdict::Kind::damaged && verdict.position >= verdict.file_bytes) break;  // shorter than it was
+        end.end = verdict.end;
+        end.position = verdict.position;
+        end.segment_base = bases[i];
+        if (end.end > from.end) TRY(log.sync_data());
+        // The bad place itself is met, and reported, by whoever reads up to it.
+        if (verdict.kind == TailVerdict::Kind::damaged) {
+          end.end += 1;
+          end.position = verdict.file_bytes;
+          break;
+        }
+        if (i + 1 < bases.size() && verdict.end != bases[i + 1]) {
+          end.end = bases[i + 1];
+          break;
+        }
+      }
+      walked_ = VisibleRange{log_start, end.end, end.position, end.segment_base};
+      walked_bytes_ = bytes;
+    }
+  }
+  end.log_start = log_start;
+  return visible_from_page(end);
+}
+
+Result<void> PartitionReader::make_durable(Offset offset) {
+  if (topic_->state() != nullptr) {
+    const auto durable = topic_->state()->page(id_).durable.load();
+    if (durable && durable->value.end >= offset) return {};
+  }
+  // Sealed segments were synced when they were closed.
+  const std::vector<Offset> bases = TRY(list_segments(directory_));
+  if (bases.empty()) return {};
+  return TRY(directory_.open_file(log_file_name(bases.back()), OpenMode::read)).sync_data();
+}
+
+// ---- Finding a place ----
+
+Result<void> PartitionReader::open_segment(Offset base) {
+  log_ = std::make_unique<File>(TRY(directory_.open_file(log_file_name(base), OpenMode::read)));
+  current_ = base;
+  walk_.emplace(*log_, 0, base);
+  return {};
+}
+
+void PartitionReader::release_memory() {
+  if (walk_) walk_.emplace(*log_, walk_->position(), walk_->expected());
+}
+
+Result<void> PartitionReader::seek(Offset offset) {
+  place_ = offset;
+  started_ = false;
+  // A segment may be retired between listing and opening.
+  constexpr int kAttempts = 3;
+  for (int attempt = 1;; ++attempt) {
+    bases_ = TRY(list_segments(directory_));
+    walk_.reset();
+    if (bases_.empty()) return {};
+    auto opened = open_segment(bases_[segment_of(bases_, offset)]);
+    if (opened) return place_walk(offset);
+    if (opened.error().code != Code::not_found || attempt == kAttempts) return opened;
+  }
+}
+
+// Moves the walk to the batch that holds `offset`, or to the place where it should be.
+Result<void> PartitionReader::place_walk(Offset offset) {
+  const IndexHint hint = find_by_offset(directory_, current_, *log_, offset);
+  const std::int64_t limit = TRY(log_->size());
+  SegmentWalk headers(*log_, hint.position, hint.base, WalkDepth::headers);
+  for (;;) {
+    const std::int64_t position = headers.position();
+    const Offset expected = headers.expected();
+    walk_->jump(position, expected);
+    if (expected >= offset) return {};
+    const WalkStep step = TRY(headers.next(limit));
+    if (step.kind == WalkStep::Kind::batch) {
+      if (headers.expected() > offset) return {};
+      continue;
+    }
+    if (step.kind == WalkStep::Kind::end) return {};
+    const auto next = TRY(find_batch_behind(*log_, position + 1, limit, expected));
+    if (!next || next->base > offset) return {};
+    headers.jump(next->position, next->base);
+  }
+}
+
+Result<Offset> PartitionReader::find_time(TimestampMs time) {
+  const VisibleRange range = TRY(visible());
+  const std::vector<Offset> bases = TRY(list_segments(directory_));
+  BatchDecoder decoder;
+  for (auto i = bases.empty() ? 0 : segment_of(bases, range.start); i < bases.size(); ++i) {
+    if (bases[i] >= range.end) break;
+    const File log = TRY(directory_.open_file(log_file_name(bases[i]), OpenMode::read));
+    const Offset from = std::max(find_by_time(directory_, bases[i], log, time), range.start);
+    const IndexHint hint = find_by_offset(directory_, bases[i], log, from);
+    const std::int64_t limit = bases[i] == range.segment_base ? range.position : TRY(log.size());
+    SegmentWalk headers(log, hint.position, hint.base, WalkDepth::headers);
+    for (;;) {
+      const WalkStep step = TRY(headers.next(limit));
+      if (step.kind != WalkStep::Kind::batch) break;
+      const BatchHeader& header = step.batch.header;
+      if (header.max_timestamp < time || header.end_offset() <= range.start || header.record_count == 0) continue;
+      std::vector<std::byte> bytes(header.total_bytes());
+      const std::size_t count = TRY(log.read_at(bytes, step.batch.position));
+      // A batch that cannot be trusted is where reading is to start: reading reports it.
+      if (count != bytes.size() || !batch_crc_matches(bytes)) return std::max(header.base_offset, range.start);
+      for (const RecordView& record : TRY(decoder.decode(bytes))) {
+        if (record.offset >= range.start && record.timestamp >= time) return record.offset;
+      }
+    }
+  }
+  return range.end;
+}
+
+// ---- Reading on ----
+
+Result<std::int64_t> PartitionReader::limit_of_segment(const VisibleRange& range) const {
+  if (current_ == range.segment_base) return range.position;
+  return log_->size();
+}
+
+Result<void> PartitionReader::jump_to_start(Offset start) {
+  notices_.push_back(fmt::format("topic \"{}\" partition {}: offsets {} to {} have been trimmed away; reading goes on at {}",
+                                 topic_->name(), id_.value, place_.value, start.value - 1, start.value));
+  return seek(start);
+}
+
+// Goes on in the segment that begins where this one ends, or at the log start when that one has been retired meanwhile; false when
+// neither is so.
+Result<bool> PartitionReader::step_to_next_segment() {
+  const Offset expected = walk_->expected();
+  bases_ = TRY(list_segments(directory_));
+  if (expected != current_ && std::ranges::binary_search(bases_, expected)) {
+    auto opened = open_segment(expected);
+    if (opened) return true;
+    if (opened.error().code != Code::not_found) return std::unexpected(std::move(opened).error());
+  }
+  const Offset start = TRY(visible()).start;
+  if (place_ >= start) return false;
+  TRY(jump_to_start(start));
+  return true;
+}
+
+Error PartitionReader::damage(const char* fault, std::int64_t limit) {
+  const Offset expected = walk_->expected();
+  readable_behind_damage_.reset();
+  if (const auto found = find_batch_behind(*log_, walk_->position() + 1, limit, expected); found && *found) {
+    readable_behind_damage_ = (*found)->base;
+  } else if (const auto next = std::ranges::upper_bound(bases_, expected); next != bases_.end()) {
+    readable_behind_damage_ = *next;
+  }
+  return damage_error(log_->path(), walk_->position(), fault, expected, bases_.front(), readable_behind_damage_);
+}
+
+Result<std::optional<BatchAt>> PartitionReader::next(const VisibleRange& range) {
+  if (!started_ && place_ < range.start) TRY(jump_to_start(range.start));
+  for (;;) {
+    if (place_ >= range.end) return std::nullopt;
+    if (!walk_) TRY(seek(place_));
+    if (!walk_) return std::nullopt;
+    const std::int64_t limit = TRY(limit_of_segment(range));
+    const WalkStep step = TRY(walk_->next(limit));
+    if (step.kind == WalkStep::Kind::batch) {
+      if (step.batch.header.end_offset() <= place_) continue;
+      place_ = step.batch.header.end_offset();
+      started_ = true;
+      return step.batch;
+    }
+    if (step.kind == WalkStep::Kind::bad) return std::unexpected(damage(step.fault, limit));
+    if (TRY(step_to_next_segment())) continue;
+    return std::unexpected(damage("the segment ends before the next one begins", limit));
+  }
+}
+
+}  // namespace leat

@@ -1,0 +1,136 @@
+#include "leat/log/recovery.h"
+
+#include <fmt/format.h>
+#include <linux/magic.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <memory>
+#include <vector>
+
+#include "leat/base/clock.h"
+#include "leat/log/file_names.h"
+
+namespace leat {
+
+namespace {
+
+constexpr std::size_t kBlockBytes = 1 << 20;
+
+Result<bool> only_zeros(const File& log, std::int64_t from, std::int64_t to) {
+  std::vector<std::byte> block(kBlockBytes);
+  while (from < to) {
+    const auto wanted = static_cast<std::size_t>(std::min<std::int64_t>(to - from, kBlockBytes));
+    const std::size_t count = TRY(log.read_at(std::span(block).first(wanted), from));
+    if (count == 0) break;
+    if (!std::ranges::all_of(std::span(block).first(count), [](std::byte b) { return b == std::byte{0}; })) return false;
+    from += static_cast<std::int64_t>(count);
+  }
+  return true;
+}
+
+Result<void> copy_bytes(const File& from, std::int64_t start, std::int64_t end, const File& to) {
+  std::vector<std::byte> block(kBlockBytes);
+  for (std::int64_t at = start; at < end;) {
+    const auto wanted = static_cast<std::size_t>(std::min<std::int64_t>(end - at, kBlockBytes));
+    const std::size_t count = TRY(from.read_at(std::span(block).first(wanted), at));
+    if (count == 0) break;
+    TRY(to.write_at(Bytes(block).first(count), at - start));
+    at += static_cast<std::int64_t>(count);
+  }
+  return to.sync_data();
+}
+
+}  // namespace
+
+Result<TailVerdict> examine_tail(const File& log, std::int64_t from, Offset expected) {
+  TailVerdict verdict;
+  verdict.file_bytes = TRY(log.size());
+  verdict.position = from;
+  verdict.end = expected;
+  if (verdict.file_bytes < from) {
+    verdict.kind = TailVerdict::Kind::damaged;
+    verdict.fault = fmt::format("the file has {} bytes where {} were durable", verdict.file_bytes, from);
+    return verdict;
+  }
+  SegmentWalk walk(log, from, expected);
+  for (;;) {
+    const WalkStep step = TRY(walk.next(verdict.file_bytes));
+    verdict.position = walk.position();
+    verdict.end = walk.expected();
+    if (step.kind == WalkStep::Kind::end) return verdict;
+    if (step.kind == WalkStep::Kind::batch) continue;
+    verdict.fault = step.fault;
+    if (TRY(only_zeros(log, verdict.position, verdict.file_bytes))) {
+      verdict.kind = TailVerdict::Kind::zeros;
+      return verdict;
+    }
+    // A batch of the very offset expected may lie behind, too, when bytes were inserted; it counts as damage like any other.
+    verdict.next_good = TRY(find_batch_behind(log, verdict.position + 1, verdict.file_bytes, verdict.end - 1));
+    verdict.kind = verdict.next_good ? TailVerdict::Kind::damaged : TailVerdict::Kind::torn;
+    return verdict;
+  }
+}
+
+Result<std::string> cut_tail(const Directory& partition, const File& log, const TailVerdict& verdict) {
+  std::string sentence;
+  if (verdict.kind == TailVerdict::Kind::torn) {
+    const Directory cut = TRY(partition.make_directory(kCutDirectory));
+    const std::string name = cut_file_name(verdict.end, now_ms());
+    const File copy = TRY(cut.open_file(name, OpenMode::create_or_open));
+    TRY(copy_bytes(log, verdict.position, verdict.file_bytes, copy));
+    TRY(cut.sync());
+    sentence = fmt::format("{}: an unfinished write of {} bytes behind offset {} was cut and kept in {}", log.path(),
+                           verdict.file_bytes - verdict.position, verdict.end.value - 1, copy.path());
+  }
+  TRY(log.truncate(verdict.position));
+  TRY(log.sync_data());
+  return sentence;
+}
+
+bool batches_on_disk(const Directory& partition, const std::string& name, std::int64_t start, Offset expected, std::int64_t end) {
+  constexpr std::int64_t kAlign = 4096;
+  const auto magic = file_system_magic(partition);
+  const bool in_memory = magic && *magic == TMPFS_MAGIC;
+  const auto log = partition.open_file(name, in_memory ? OpenMode::read : OpenMode::direct_read);
+  if (!log) return false;
+  // Read in aligned blocks; a batch may span two, so what is left of one is kept in front of the next.
+  struct Free {
+    void operator()(std::byte* block) const { std::free(block); }
+  };
+  const std::unique_ptr<std::byte, Free> block(static_cast<std::byte*>(std::aligned_alloc(kAlign, kBlockBytes)));
+  if (block == nullptr) return false;
+  std::vector<std::byte> pending;
+  std::int64_t at = start;                            // of pending's first byte
+  std::int64_t read_to = start / kAlign * kAlign;     // aligned
+  while (at < end) {
+    const auto count = log->read_at({block.get(), kBlockBytes}, read_to);
+    if (!count || *count == 0) return false;
+    const auto skip = static_cast<std::size_t>(std::max<std::int64_t>(at + static_cast<std::int64_t>(pending.size()) - read_to, 0));
+    if (*count <= skip) return false;
+    pending.insert(pending.end(), block.get() + skip, block.get() + *count);
+    read_to += static_cast<std::int64_t>(*count);
+    std::size_t used = 0;
+    while (at < end && pending.size() - used >= kBatchHeaderBytes) {
+      const BatchHeader header = load_batch_header(pending.data() + used);
+      if (header_fault(header) != nullptr || header.base_offset != expected) return false;
+      if (pending.size() - used < header.total_bytes()) break;
+      if (!batch_crc_matches(Bytes(pending).subspan(used, header.total_bytes()))) return false;
+      used += header.total_bytes();
+      at += static_cast<std::int64_t>(header.total_bytes());
+      expected = header.end_offset();
+    }
+    pending.erase(pending.begin(), pending.begin() + static_cast<std::ptrdiff_t>(used));
+    if (*count % kAlign != 0 && at < end) return false;
+  }
+  return at == end;
+}
+
+Error damage_error(const std::string& path, std::int64_t position, std::string_view fault, Offset expected, Offset first,
+                   std::optional<Offset> next_readable) {
+  const std::string last_good = expected > first ? fmt::format("last good offset {}", expected.value - 1) : "no good offset before it";
+  const std::string next = next_readable ? fmt::format("next readable offset {}", next_readable->value) : "nothing readable behind it";
+  return {Code::damaged, fmt::format("{}: damaged at byte {}: {}; {}, {}", path, position, fault, last_good, next)};
+}
+
+}  // namespace leat

@@ -1,0 +1,57 @@
+#include "leat/base/toml.h"
+
+#include <doctest/doctest.h>
+
+using namespace leat;
+
+TEST_CASE("entries come in the order of their lines with tables flattened") {
+  const auto entries = parse_toml("zero = 1\n[b]\ntext = \"x\"\n[a]\nyes = true\n[a.deep]\n  n = -7\n", "f.toml");
+  REQUIRE(entries);
+  REQUIRE(entries->size() == 4);
+  CHECK((*entries)[0].key == "zero");
+  CHECK(std::get<std::int64_t>((*entries)[0].value) == 1);
+  CHECK((*entries)[1].key == "b.text");
+  CHECK(std::get<std::string>((*entries)[1].value) == "x");
+  CHECK((*entries)[2].key == "a.yes");
+  CHECK(std::get<bool>((*entries)[2].value));
+  CHECK((*entries)[3].key == "a.deep.n");
+  CHECK((*entries)[3].line == 7);
+  CHECK((*entries)[3].column == 7);
+}
+
+TEST_CASE("an empty document and comments give no entries") {
+  REQUIRE(parse_toml("", "f"));
+  CHECK(parse_toml("", "f")->empty());
+  CHECK(parse_toml("# nothing\n\n[table]\n", "f")->empty());
+}
+
+TEST_CASE("a syntax error names file, line and column") {
+  for (const std::string text : {"a = 1\nb = \n", "a = 1\na = 2\n", "a = \"x\n", "a == 1", "[a\n", "a = \"\xff\"\n"}) {
+    CAPTURE(text);
+    const auto entries = parse_toml(text, "dir/f.toml");
+    REQUIRE_FALSE(entries);
+    CHECK(entries.error().code == Code::configuration);
+    CHECK(entries.error().message.starts_with("dir/f.toml:"));
+  }
+  CHECK(parse_toml("a = 1\nb = \n", "f").error().message.starts_with("f:2:"));
+}
+
+TEST_CASE("a value that none of our files has is an error with its place") {
+  CHECK(parse_toml("\na = [1]\n", "f").error().message ==
+        "f:2:5: a: expected text, a whole number, true or false, found an array");
+  CHECK(parse_toml("a = 1.5\n", "f").error().message.find("found a fraction") != std::string::npos);
+  CHECK(parse_toml("a = 2026-11-21\n", "f").error().message.find("found a date or time") != std::string::npos);
+}
+
+TEST_CASE("a key with a dot in quotes is refused instead of standing for a table") {
+  const auto entries = parse_toml("\"a.b\" = 1\n", "f");
+  REQUIRE_FALSE(entries);
+  CHECK(entries.error().message.find("must not contain a dot") != std::string::npos);
+}
+
+TEST_CASE("quoted text reads back as it was") {
+  const std::string text = "a\"b\\c\n\t\x01\x7f/\xc3\xa9";
+  const auto entries = parse_toml("k = " + toml_quote(text), "f");
+  REQUIRE(entries);
+  CHECK(std::get<std::string>(entries->at(0).value) == text);
+}

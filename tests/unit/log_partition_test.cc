@@ -1,0 +1,353 @@
+#include <fmt/format.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <thread>
+
+#include "leat/log/maintenance.h"
+#include "tests/support/log_fixture.h"
+
+using namespace leat;
+using namespace leat::test;
+
+namespace {
+
+// Runs `work` in a child that ends without any clean-up, as kill -9 ends a process.
+template <class Work>
+void in_killed_child(Work work) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    work();
+    ::_exit(0);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  REQUIRE(status == 0);
+}
+
+DiskCall failing_call = DiskCall::sync;
+int failing_errno = 0;
+
+struct FailingDisk {
+  FailingDisk(DiskCall call, int error) {
+    failing_call = call;
+    failing_errno = error;
+    set_disk_fault_hook([](DiskCall made, std::string_view path) {
+      return made == failing_call && path.ends_with(".log") ? failing_errno : 0;
+    });
+  }
+  ~FailingDisk() { set_disk_fault_hook(nullptr); }
+};
+
+}  // namespace
+
+TEST_CASE("offsets are dense and in append order over several writers") {
+  LogFixture log;
+  Topic topic_a = log.writer_topic();
+  Topic topic_b = log.writer_topic();
+  Partition a = must(Partition::open(topic_a, {0}));
+  Partition b = must(Partition::open(topic_b, {0}));
+  for (int i = 0; i < 20; ++i) {
+    auto batches = batch_of({fmt::format("{}", 2 * i), fmt::format("{}", 2 * i + 1)});
+    const Appended appended = must((i % 2 == 0 ? a : b).append(batches));
+    CHECK(appended.base.value == 2 * i);
+    CHECK(appended.end.value == 2 * i + 2);
+    must((i % 2 == 0 ? a : b).commit(appended));
+  }
+  const auto values = log.values();
+  REQUIRE(values.size() == 40);
+  for (int i = 0; i < 40; ++i) CHECK(values[static_cast<std::size_t>(i)] == fmt::format("{}", i));
+}
+
+TEST_CASE("what is appended but not synced is invisible to readers of committed records") {
+  LogFixture log;
+  Topic topic = log.writer_topic();
+  Partition partition = must(Partition::open(topic, {0}));
+  auto batches = batch_of({"a"});
+  const Appended appended = must(partition.append(batches));
+  Topic reading = log.reader_topic();
+  PartitionReader committed = must(PartitionReader::open(reading, {0}, false));
+  PartitionReader uncommitted = must(PartitionReader::open(reading, {0}, true));
+  CHECK(must(committed.visible()).end.value == 0);
+  CHECK(must(uncommitted.visible()).end.value == 1);
+  must(partition.commit(appended));
+  CHECK(must(committed.visible()).end.value == 1);
+}
+
+TEST_CASE("segments roll at their size, and reading goes on over them") {
+  LogFixture log({.segment_bytes = kSegmentBytesMin});
+  const std::string value(20'000, 'x');
+  log.produce(std::vector<std::string>(20, value));
+  CHECK(must(list_segments(must(must(log.data_dir.open_topic("t")).open_directory("0")))).size() > 4);
+  CHECK(log.values().size() == 20);
+}
+
+TEST_CASE("bytes behind the published end, left by a writer that died, are cut by the next one") {
+  LogFixture log;
+  log.produce({"a"});
+  Topic topic = log.writer_topic();
+  Partition alive = must(Partition::open(topic, {0}));
+  must(alive.end());
+  write_file(log.log_path(), read_file(log.log_path()) + "half a batch");
+  log.produce({"b"});
+  CHECK(log.values() == std::vector<std::string>{"a", "b"});
+}
+
+TEST_CASE("a torn tail is cut, kept and named when no writer lives") {
+  LogFixture log;
+  log.produce({"a", "b"});
+  const std::string whole = read_file(log.log_path());
+  for (std::size_t cut = whole.size() / 2 + 1; cut < whole.size(); cut += 7) {
+    // What a power cut leaves: the page knows less than the log holds.
+    std::filesystem::remove(log.state_path());
+    write_file(log.log_path(), whole.substr(0, cut));
+    Topic topic = log.writer_topic();
+    Partition partition = must(Partition::open(topic, {0}));
+    CHECK(must(partition.end()).end.value == 1);
+    const auto notices = partition.take_notices();
+    REQUIRE(notices.size() == 1);
+    CHECK(notices[0].find("cut/1-") != std::string::npos);
+    CHECK(log.values() == std::vector<std::string>{"a"});
+  }
+  CHECK(!std::filesystem::is_empty(log.partition_path("cut")));
+}
+
+TEST_CASE("a log shorter than its durable end is damage, never silently taken over") {
+  LogFixture log;
+  log.produce({"a", "b", "c"});
+  const std::string whole = read_file(log.log_path());
+  std::filesystem::resize_file(log.log_path(), whole.size() - 3);
+  Topic topic = log.writer_topic();
+  Partition partition = must(Partition::open(topic, {0}));
+  const auto end = partition.end();
+  REQUIRE(!end);
+  CHECK(end.error().code == Code::damaged);
+}
+
+TEST_CASE("a flipped byte with whole batches behind it refuses writers and names the place") {
+  LogFixture log;
+  log.produce({"first", "second", "third"});
+  const std::size_t batch = read_file(log.log_path()).size() / 3;
+  flip_byte(log.log_path(), batch + 70);
+  std::filesystem::remove(log.state_path());
+  Topic topic = log.writer_topic();
+  Partition partition = must(Partition::open(topic, {0}));
+  const auto end = partition.end();
+  REQUIRE(!end);
+  CHECK(end.error().code == Code::damaged);
+  CHECK(end.error().message.find(fmt::format("byte {}", batch)) != std::string::npos);
+  CHECK(end.error().message.find("next readable offset 2") != std::string::npos);
+}
+
+TEST_CASE("records on both sides of a damaged batch can be read") {
+  LogFixture log;
+  log.produce({"first", "second", "third"});
+  flip_byte(log.log_path(), read_file(log.log_path()).size() / 3 + 70);
+  Topic topic = log.reader_topic();
+  PartitionReader reader = must(PartitionReader::open(topic, {0}, false));
+  const VisibleRange range = must(reader.visible());
+  must(reader.seek({0}));
+  REQUIRE(must(reader.next(range)));
+  const auto damaged = reader.next(range);
+  REQUIRE(!damaged);
+  CHECK(damaged.error().code == Code::damaged);
+  CHECK(damaged.error().message.find("last good offset 0") != std::string::npos);
+  CHECK(reader.readable_behind_damage() == Offset{2});
+  must(reader.seek({2}));
+  CHECK(must(reader.next(range))->header.base_offset.value == 2);
+}
+
+TEST_CASE("a state file that is missing, garbage or from elsewhere is made anew without losing a record") {
+  LogFixture log;
+  log.produce({"a", "b"});
+  SUBCASE("missing") { std::filesystem::remove(log.state_path()); }
+  SUBCASE("garbage") { write_file(log.state_path(), std::string(8192, '\x5a')); }
+  SUBCASE("short") { write_file(log.state_path(), "x"); }
+  SUBCASE("empty") { write_file(log.state_path(), ""); }
+  SUBCASE("partition page garbage") {
+    std::string content = read_file(log.state_path());
+    content.replace(4096, 200, std::string(200, '\x77'));
+    write_file(log.state_path(), content);
+  }
+  SUBCASE("copied directory") {
+    std::filesystem::copy(log.temp / "data", log.temp / "copy", std::filesystem::copy_options::recursive);
+    std::filesystem::remove_all(log.temp / "data");
+    std::filesystem::rename(log.temp / "copy", log.temp / "data");
+    log.data_dir = must(DataDir::open(log.temp / "data", {}));
+  }
+  CHECK(log.values() == std::vector<std::string>{"a", "b"});
+  log.produce({"c"});
+  CHECK(log.values() == std::vector<std::string>{"a", "b", "c"});
+}
+
+TEST_CASE("records appended by a process that was killed before it could commit become durable and visible") {
+  LogFixture log;
+  in_killed_child([&] {
+    Topic topic = log.writer_topic();
+    Partition partition = must(Partition::open(topic, {0}));
+    auto batches = batch_of({"a"});
+    must(partition.append(batches));
+    ::_exit(0);
+  });
+  CHECK(log.values() == std::vector<std::string>{"a"});
+  log.produce({"b"});
+  CHECK(log.values() == std::vector<std::string>{"a", "b"});
+}
+
+TEST_CASE("a failed write leaves nothing behind") {
+  LogFixture log;
+  log.produce({"a"});
+  {
+    Topic topic = log.writer_topic();
+    Partition partition = must(Partition::open(topic, {0}));
+    must(partition.end());
+    const FailingDisk disk(DiskCall::write, ENOSPC);
+    auto batches = batch_of({"b"});
+    const auto appended = partition.append(batches);
+    REQUIRE(!appended);
+    CHECK(appended.error().code == Code::io);
+  }
+  log.produce({"c"});
+  CHECK(log.values() == std::vector<std::string>{"a", "c"});
+}
+
+TEST_CASE("after a failed sync nothing is acknowledged, the tail is cut, and writing goes on in a new epoch and segment") {
+  LogFixture log;
+  log.produce({"a"});
+  Topic topic = log.writer_topic();
+  Partition partition = must(Partition::open(topic, {0}));
+  Topic other_topic = log.writer_topic();
+  Partition other = must(Partition::open(other_topic, {0}));
+  auto waiting = batch_of({"waits for the same sync"});
+  const Appended also_lost = must(other.append(waiting));
+  auto batches = batch_of({"lost"});
+  const Appended lost = must(partition.append(batches));
+  {
+    const FailingDisk disk(DiskCall::sync, EIO);
+    const auto committed = partition.commit(lost);
+    REQUIRE(!committed);
+    CHECK(committed.error().code == Code::io);
+  }
+  // The sync would succeed now; it must not be believed.
+  const auto later = other.commit(also_lost);
+  REQUIRE(!later);
+  CHECK(later.error().code == Code::io);
+  CHECK(log.values() == std::vector<std::string>{"a"});
+  auto next = batch_of({"b"});
+  const Appended appended = must(other.append(next));
+  CHECK(appended.epoch > lost.epoch);
+  CHECK(appended.base.value == 1);
+  must(other.commit(appended));
+  CHECK(!other.commit(also_lost));
+  CHECK(log.values() == std::vector<std::string>{"a", "b"});
+  CHECK(std::filesystem::exists(log.log_path(Offset{1})));
+}
+
+TEST_CASE("trimming is durable, frees whole segments and survives the loss of the state file") {
+  LogFixture log({.segment_bytes = kSegmentBytesMin});
+  log.produce(std::vector<std::string>(20, std::string(20'000, 'x')));
+  {
+    Topic topic = log.writer_topic();
+    Partition partition = must(Partition::open(topic, {0}));
+    must(trim_partition(partition, {11}));
+  }
+  std::filesystem::remove(log.state_path());
+  CHECK(log.values().size() == 9);
+  CHECK(!std::filesystem::exists(log.log_path({0})));
+  Topic topic = log.writer_topic();
+  Partition partition = must(Partition::open(topic, {0}));
+  must(trim_partition(partition, {1000}));
+  CHECK(log.values().empty());
+  CHECK(must(partition.end()).log_start.value == 20);
+  CHECK(must(list_segments(partition.directory())).size() == 1);
+  log.produce({"after"});
+  CHECK(log.values() == std::vector<std::string>{"after"});
+}
+
+TEST_CASE("retention by records is exact and does not wait for a segment to go") {
+  LogFixture log({.retention_records = 5});
+  std::vector<std::string> values;
+  for (int i = 0; i < 12; ++i) values.push_back(fmt::format("{}", i));
+  log.produce(values);
+  CHECK(log.values() == std::vector<std::string>{"7", "8", "9", "10", "11"});
+}
+
+TEST_CASE("retention by bytes and by age unlinks whole segments") {
+  TopicSettings settings{.segment_bytes = kSegmentBytesMin};
+  SUBCASE("bytes") { settings.retention_bytes = 150'000; }
+  SUBCASE("age") { settings.retention_ms = 60'000; }
+  LogFixture log(settings);
+  log.produce(std::vector<std::string>(40, std::string(20'000, 'x')));
+  Topic topic = log.writer_topic();
+  Partition partition = must(Partition::open(topic, {0}));
+  must(apply_retention(partition, now_ms()));
+  const auto left = log.values().size();
+  CHECK(left < 12);
+  CHECK(!std::filesystem::exists(log.log_path({0})));
+  log.produce({"after"});
+  CHECK(log.values().back() == "after");
+}
+
+TEST_CASE("a reader inside a retired segment finishes it and is told where reading goes on") {
+  LogFixture log({.segment_bytes = kSegmentBytesMin});
+  log.produce(std::vector<std::string>(20, std::string(20'000, 'x')));
+  Topic reading = log.reader_topic();
+  PartitionReader reader = must(PartitionReader::open(reading, {0}, false));
+  must(reader.seek({0}));
+  REQUIRE(must(reader.next(must(reader.visible()))));
+  {
+    Topic topic = log.writer_topic();
+    Partition partition = must(Partition::open(topic, {0}));
+    must(trim_partition(partition, {15}));
+  }
+  std::vector<std::int64_t> offsets;
+  const VisibleRange range = must(reader.visible());
+  while (const auto batch = must(reader.next(range))) offsets.push_back(batch->header.base_offset.value);
+  CHECK(offsets == std::vector<std::int64_t>{1, 2, 15, 16, 17, 18, 19});
+  CHECK(reader.take_notices().size() == 1);
+}
+
+TEST_CASE("many threads on one partition lose nothing, double nothing, and keep each writer's order") {
+  LogFixture log;
+  constexpr int kWriters = 4;
+  constexpr int kRecords = 200;
+  std::vector<std::thread> threads;
+  for (int w = 0; w < kWriters; ++w) {
+    threads.emplace_back([&log, w] {
+      Topic topic = log.writer_topic();
+      Partition partition = must(Partition::open(topic, {0}));
+      for (int i = 0; i < kRecords; ++i) {
+        auto batches = batch_of({fmt::format("{} {}", w, i)});
+        must(partition.commit(must(partition.append(batches))));
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  std::vector<int> next(kWriters);
+  const auto values = log.values();
+  CHECK(values.size() == kWriters * kRecords);
+  for (const std::string& value : values) {
+    const auto w = static_cast<std::size_t>(value[0] - '0');
+    CHECK(value == fmt::format("{} {}", w, next[w]++));
+  }
+}
+
+TEST_CASE("a deleted topic refuses its writers and readers") {
+  LogFixture log;
+  log.produce({"a"});
+  Topic topic = log.writer_topic();
+  Partition partition = must(Partition::open(topic, {0}));
+  must(partition.end());
+  Topic reading = log.reader_topic();
+  PartitionReader reader = must(PartitionReader::open(reading, {0}, false));
+  must(delete_topic(log.data_dir, "t"));
+  auto batches = batch_of({"b"});
+  const auto appended = partition.append(batches);
+  REQUIRE(!appended);
+  CHECK(appended.error().code == Code::not_found);
+  CHECK(reader.visible().error().code == Code::not_found);
+  must(create_topic(log.data_dir, "t", {}));
+  CHECK(log.values().empty());
+}

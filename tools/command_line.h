@@ -1,0 +1,45 @@
+// From the words of a command line to a command and its flags: which row of the table is meant, and what CLI11 makes of the rest.
+// Messages are ours; nothing of CLI11 escapes.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "leat/base/error.h"
+#include "tools/command.h"
+
+namespace CLI {
+class App;
+}
+
+namespace leat::tools {
+
+// What the words ask for.
+struct Selection {
+  enum class Kind {
+    command,   // `row` with `arguments`
+    group,     // `leat topic`: a group without its command
+    overview,  // no command at all
+    version,   // -V without a command
+  } kind = Kind::overview;
+  const CommandRow* row = nullptr;
+  std::string group = {};
+  bool help = false;                        // -h or --help stood before a command was found
+  std::vector<std::string> arguments = {};  // all words but the command's own, global flags before it included
+};
+
+// Finds the command among global flags. `words` are those after the program's name. Errors: usage, with the nearest command as
+// hint.
+Result<Selection> select_command(std::span<const std::string> words, std::span<const CommandRow> table);
+
+enum class Parsed { run, short_help, long_help, version };
+
+// Reads `arguments` into what `app` binds. Errors: usage, naming the flag, with the nearest flag or the command's help as hint.
+Result<Parsed> parse_arguments(CLI::App& app, std::vector<std::string> arguments);
+
+// "leat topic create", "leat produce".
+std::string full_name(const CommandRow& row);
+
+}  // namespace leat::tools

@@ -1,0 +1,91 @@
+// The table of all commands, one row each.
+#include "tools/commands.h"
+
+#include <array>
+
+namespace leat::tools {
+namespace {
+
+constexpr std::array kTable = {
+    CommandRow{"", "produce", "send records to a topic",
+               "echo hello | leat produce readings\n"
+               "leat produce readings -f data.txt --key-separator :\n"
+               "tail -F /var/log/syslog | leat produce readings -O json\n"
+               "leat produce readings --framing json < records.jsonl",
+               make_produce},
+    CommandRow{"", "consume", "read records of topics",
+               "leat consume readings -Bd\n"
+               "leat consume readings -T 10 -F '{{key}} {{value}}'\n"
+               "leat consume readings -c alerts\n"
+               "leat consume readings -Bd -O jsonl | leat produce copy --framing json",
+               make_consume},
+    CommandRow{"topic", "create", "create topics",
+               "leat topic create readings\n"
+               "leat topic create readings -p 4 --compression-type lz4 --retention-time 7d\n"
+               "leat topic create latest --cleanup compact --if-not-exists",
+               make_topic_create},
+    CommandRow{"topic", "list", "list all topics",
+               "leat topic list\n"
+               "leat topic list -O json",
+               make_topic_list},
+    CommandRow{"topic", "describe", "show settings, partitions and consumers of a topic",
+               "leat topic describe readings\n"
+               "leat topic describe readings -O json",
+               make_topic_describe},
+    CommandRow{"topic", "delete", "delete topics, with the offsets of their consumers",
+               "leat topic delete readings\n"
+               "leat topic delete --if-exists readings alerts\n"
+               "leat topic delete --dry-run readings",
+               make_topic_delete},
+    CommandRow{"topic", "add-partition", "add partitions to a topic",
+               "leat topic add-partition readings\n"
+               "leat topic add-partition readings -c 4",
+               make_topic_add_partition},
+    CommandRow{"topic", "set", "change settings of a topic",
+               "leat topic set readings retention-time=7d compression-type=zstd\n"
+               "leat topic set readings retention-records=none",
+               make_topic_set},
+    CommandRow{"topic", "trim", "remove the oldest records of a topic",
+               "leat topic trim readings --keep 1000\n"
+               "leat topic trim readings --before 2026-11-01 --dry-run\n"
+               "leat topic trim readings -p 0 --before 500 --yes",
+               make_topic_trim},
+    CommandRow{"partition", "list", "list partitions and what they hold",
+               "leat partition list\n"
+               "leat partition list readings -O json",
+               make_partition_list},
+    CommandRow{"consumer", "list", "list consumers and how far they have read",
+               "leat consumer list\n"
+               "leat consumer list --lag\n"
+               "leat consumer list -t readings -O json",
+               make_consumer_list},
+    CommandRow{"consumer", "delete", "forget how far consumers have read",
+               "leat consumer delete alerts\n"
+               "leat consumer delete alerts -t readings -p 0\n"
+               "leat consumer delete --if-exists alerts",
+               make_consumer_delete},
+    CommandRow{"config", "show", "show the settings in force",
+               "leat config show\n"
+               "leat config show --origin",
+               make_config_show},
+    CommandRow{"", "completions", "print the completion file of a shell",
+               "leat completions bash > ~/.local/share/bash-completion/completions/leat\n"
+               "leat completions fish > ~/.config/fish/completions/leat.fish",
+               make_completions, false},
+    CommandRow{"", "version", "print the version",
+               "leat version\n"
+               "leat version -O json",
+               make_version, false},
+    CommandRow{"", "help", "explain a command, examples first",
+               "leat help produce\n"
+               "leat help topic create",
+               make_help, false},
+};
+
+}  // namespace
+
+std::span<const CommandRow> command_table() {
+  return kTable;
+}
+
+}  // namespace leat::tools

@@ -1,0 +1,213 @@
+#include "tools/complete.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <memory>
+
+#include "leat/log/topic_settings.h"
+#include "tools/command_line.h"
+#include "tools/help.h"
+#include "tools/options.h"
+
+namespace leat::tools {
+namespace {
+
+// The command line up to the word being typed, taken apart. Unlike the parser it never fails: half a line is the rule.
+class Line {
+ public:
+  Line(std::span<const std::string> before, std::span<const CommandRow> table) : table_(table), app_(new CLI::App) {
+    app_->set_help_flag("-h");
+    app_->set_help_all_flag("--help");
+    add_global_options(*app_, flags_);
+    for (const std::string& word : before) step(word);
+  }
+
+  const CommandRow* row() const { return row_; }
+  const std::string& group() const { return group_; }
+  const CLI::App& app() const { return *app_; }
+  const CLI::Option* pending() const { return pending_; }  // the flag whose value comes next
+  bool flags_ended() const { return flags_ended_; }         // by --
+  const std::optional<std::string>& data_dir() const { return data_dir_; }
+  std::size_t positionals() const { return positionals_; }
+
+  const CLI::Option* find(std::string_view name) const {
+    for (const CLI::Option* option : app_->get_options()) {
+      const bool found = name.starts_with("--") ? option->check_lname(std::string(name.substr(2)))
+                                                : option->check_sname(std::string(name.substr(1)));
+      if (found) return option;
+    }
+    return nullptr;
+  }
+
+ private:
+  static bool takes_value(const CLI::Option& option) { return option.get_items_expected_max() > 0; }
+
+  void take_value(const CLI::Option& option, const std::string& value) {
+    if (option.check_sname("D")) data_dir_ = value;
+    pending_ = nullptr;
+  }
+
+  void step(const std::string& word) {
+    if (pending_ != nullptr) return take_value(*pending_, word);
+    if (flags_ended_ || word.size() < 2 || word.front() != '-') return step_word(word);
+    if (word == "--") {
+      flags_ended_ = true;
+    } else if (word.starts_with("--")) {
+      const std::size_t equals = word.find('=');
+      const CLI::Option* option = find(word.substr(0, equals));
+      if (option == nullptr || !takes_value(*option)) return;
+      if (equals == std::string::npos) {
+        pending_ = option;
+      } else {
+        take_value(*option, word.substr(equals + 1));
+      }
+    } else {
+      for (std::size_t i = 1; i < word.size(); ++i) {
+        const CLI::Option* option = find(std::string{'-', word[i]});
+        if (option == nullptr || !takes_value(*option)) continue;
+        if (i + 1 == word.size()) {
+          pending_ = option;
+        } else {
+          take_value(*option, word.substr(i + 1));
+        }
+        return;
+      }
+    }
+  }
+
+  void step_word(const std::string& word) {
+    if (row_ != nullptr) {
+      ++positionals_;
+      return;
+    }
+    for (const CommandRow& row : table_) {
+      if (row.group == group_ && row.name == word) {
+        row_ = &row;
+        command_ = row.make();
+        app_ = std::make_unique<CLI::App>();
+        declare_options(*app_, *command_, flags_);
+        return;
+      }
+    }
+    group_ = word;
+  }
+
+  std::span<const CommandRow> table_;
+  GlobalFlags flags_;
+  std::unique_ptr<Command> command_;
+  std::unique_ptr<CLI::App> app_;
+  const CommandRow* row_ = nullptr;
+  std::string group_;
+  const CLI::Option* pending_ = nullptr;
+  bool flags_ended_ = false;
+  std::optional<std::string> data_dir_;
+  std::size_t positionals_ = 0;
+};
+
+// Collects the candidates that fit.
+class Candidates {
+ public:
+  explicit Candidates(std::string current) : current_(std::move(current)) {}
+
+  void add(const std::string& word, std::string_view description = {}) {
+    if (!word.starts_with(current_)) return;
+    list_.push_back(description.empty() ? word : fmt::format("{}\t{}", word, description));
+  }
+  void add_directive(const char* directive) { list_.emplace_back(directive); }
+  std::vector<std::string> take() { return std::move(list_); }
+
+ private:
+  std::string current_;
+  std::vector<std::string> list_;
+};
+
+// What fits in the place of `placeholder`; each word is offered with `prefix` before it.
+void add_values(Candidates& candidates, const Line& line, const std::string& placeholder, const CLI::Option& option,
+                const std::string& prefix, const NameSources& sources) {
+  const auto add_all = [&](const std::vector<std::string>& words) {
+    for (const std::string& word : words) candidates.add(prefix + word);
+  };
+  const bool choices = placeholder.find('|') != std::string::npos && (placeholder[0] < 'A' || placeholder[0] > 'Z');
+  if (choices) {
+    add_all(CLI::detail::split(placeholder, '|'));
+  } else if (placeholder.starts_with("FILE") || placeholder.starts_with("PATH")) {
+    candidates.add_directive(":files");
+  } else if (placeholder.starts_with("DIR")) {
+    candidates.add_directive(":dirs");
+  } else if (placeholder.starts_with("TOPIC")) {
+    add_all(sources.topics(line.data_dir()));
+  } else if (placeholder == "SHELL") {
+    add_all({"bash", "zsh", "fish"});
+  } else if (placeholder == "SETTING") {
+    for (const auto& [key, value] : list_settings(TopicSettings{})) candidates.add(fmt::format("{}{}=", prefix, key));
+    candidates.add_directive(":nospace");
+  } else if (option.check_lname("consumer") || (placeholder == "NAME" && line.group() == "consumer")) {
+    add_all(sources.consumers(line.data_dir()));
+  } else if (placeholder == "NAME" && line.group() == "topic" && line.row()->name != "create") {
+    add_all(sources.topics(line.data_dir()));
+  }
+}
+
+void add_flags(Candidates& candidates, const CLI::App& app) {
+  for (const CLI::Option* option : app.get_options()) {
+    if (option->get_group().empty()) continue;  // hidden
+    for (const std::string& name : option->get_lnames()) candidates.add("--" + name, option->get_description());
+    for (const std::string& name : option->get_snames()) candidates.add("-" + name, option->get_description());
+  }
+}
+
+void add_commands(Candidates& candidates, std::span<const CommandRow> table, std::string_view group) {
+  std::string_view last;
+  for (const CommandRow& row : table) {
+    if (row.group == group) {
+      candidates.add(std::string(row.name), row.summary);
+    } else if (group.empty() && row.group != last) {
+      candidates.add(std::string(row.group), fmt::format("{} commands", row.group));
+    }
+    last = row.group;
+  }
+}
+
+// The positional that the next word belongs to: the last one takes all that are left.
+const CLI::Option* next_positional(const Line& line) {
+  const CLI::Option* found = nullptr;
+  std::size_t left = line.positionals();
+  for (const CLI::Option* option : line.app().get_options()) {
+    if (!option->get_positional()) continue;
+    found = option;
+    if (option->get_items_expected_max() > 1 || left == 0) return found;
+    --left;
+    found = nullptr;
+  }
+  return found;
+}
+
+}  // namespace
+
+std::vector<std::string> complete_line(std::span<const std::string> before, const std::string& current,
+                                       std::span<const CommandRow> table, const NameSources& sources) {
+  const Line line(before, table);
+  Candidates candidates(current);
+  const std::size_t equals = current.find('=');
+  if (const CLI::Option* option = line.pending()) {
+    add_values(candidates, line, option->get_type_name(), *option, "", sources);
+  } else if (!line.flags_ended() && current.starts_with("--") && equals != std::string::npos) {
+    const CLI::Option* named = line.find(current.substr(0, equals));
+    if (named != nullptr) {
+      add_values(candidates, line, named->get_type_name(), *named, current.substr(0, equals + 1), sources);
+    }
+  } else if (!line.flags_ended() && current.starts_with('-')) {
+    add_flags(candidates, line.app());
+  } else if (line.row() == nullptr) {
+    add_commands(candidates, table, line.group());
+  } else if (line.row()->name == "help" && line.row()->group.empty()) {
+    add_commands(candidates, table, line.positionals() == 0 ? std::string_view{} : std::string_view(before.back()));
+  } else if (const CLI::Option* positional = next_positional(line)) {
+    add_values(candidates, line, positional->get_name(true), *positional, "", sources);
+  }
+  return candidates.take();
+}
+
+}  // namespace leat::tools

@@ -1,0 +1,153 @@
+// The program: finds the command, runs it, and alone turns an Error into an exit status.
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cerrno>
+#include <cstdlib>
+#include <exception>
+#include <new>
+
+#include "tools/command_line.h"
+#include "tools/commands.h"
+#include "tools/config.h"
+#include "tools/help.h"
+#include "tools/interrupt.h"
+#include "tools/output.h"
+
+namespace leat::tools {
+namespace {
+
+// The table of exit statuses in leat(1).
+int exit_status(Code code) {
+  switch (code) {
+    case Code::partial:
+      return 1;
+    case Code::usage:
+      return 2;
+    case Code::bad_data:
+      return 65;
+    case Code::not_found:
+      return 66;
+    case Code::unavailable:
+      return 69;
+    case Code::internal:
+      return 70;
+    case Code::exists:
+      return 73;
+    case Code::io:
+      return 74;
+    case Code::busy:
+      return 75;
+    case Code::damaged:
+      return 76;
+    case Code::permission:
+      return 77;
+    case Code::configuration:
+      return 78;
+    case Code::interrupted:
+      return 128 + SIGINT;  // only when no signal came, which cannot be: finish() dies of it
+  }
+  return 70;
+}
+
+// A standard descriptor that is closed would be given to the next file that is opened, and records would be written over by
+// messages. It is filled with something that cannot be used, so that its use fails as if it were closed.
+void occupy_standard_descriptors() {
+  for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(descriptor, F_GETFD) >= 0 || errno != EBADF) continue;
+    if (::open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY) != descriptor) return;
+  }
+}
+
+// A topic of many partitions needs many files; the soft limit is for programs that use select().
+void raise_file_limit() {
+  struct rlimit limit = {};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+bool wants_error_color(ColorMode mode) {
+  if (mode != ColorMode::automatic) return mode == ColorMode::always;
+  const auto terminal = process_environment("TERM");
+  return stderr_is_terminal() && !process_environment("NO_COLOR") && terminal && *terminal != "dumb";
+}
+
+Result<void> run_command(const CommandRow& row, std::vector<std::string> arguments) {
+  const auto command = row.make();
+  GlobalFlags flags;
+  CLI::App app("", full_name(row));
+  declare_options(app, *command, flags);
+  switch (TRY(parse_arguments(app, std::move(arguments)))) {
+    case Parsed::short_help:
+      return out().write(command_text(row, app, false));
+    case Parsed::long_help:
+      return out().write(command_text(row, app, true));
+    case Parsed::version:
+      return out().write(version_line() + "\n");
+    case Parsed::run:
+      break;
+  }
+  Settings settings = TRY(load_settings(flags, row.needs_settings));
+  set_error_color(wants_error_color(settings.globals.color));
+  set_quiet(settings.globals.quiet);
+  raise_file_limit();
+  Context context(std::move(settings.globals), std::move(settings.origins));
+  return command->run(context);
+}
+
+Result<void> run(std::span<const std::string> words) {
+  set_error_color(wants_error_color(ColorMode::automatic));
+  const std::span<const CommandRow> table = command_table();
+  Selection selection = TRY(select_command(words, table));
+  switch (selection.kind) {
+    case Selection::Kind::command:
+      return run_command(*selection.row, std::move(selection.arguments));
+    case Selection::Kind::group:
+      if (selection.help) return out().write(group_text(table, selection.group));
+      print_text(group_text(table, selection.group));
+      return fail(Code::usage, "a command is missing after \"" + selection.group + "\"");
+    case Selection::Kind::version:
+      return out().write(version_line() + "\n");
+    case Selection::Kind::overview:
+      break;
+  }
+  return out().write(overview_text(table));
+}
+
+// The end of the process: what is buffered is written, what went wrong is said. A signal that was waited out, or a reader that
+// has gone away, ends it as the shell expects.
+int finish(Result<void> result) {
+  if (auto flushed = out().flush(); result && !flushed) result = std::move(flushed);
+  const bool stopped = stop_signal() != 0 && (result || result.error().code == Code::interrupted);
+  if (stopped) die_by_signal(stop_signal());
+  if (result && out().broken()) die_by_signal(SIGPIPE);
+  if (result) return EXIT_SUCCESS;
+  print_error(result.error());
+  return exit_status(result.error().code);
+}
+
+int guarded_main(std::span<const std::string> words) {
+  try {
+    return finish(run(words));
+  } catch (const std::bad_alloc&) {
+    print_error({Code::io, "out of memory"});
+    return exit_status(Code::io);
+  } catch (const std::exception& exception) {
+    print_error({Code::internal, std::string("this is a bug in leat: ") + exception.what()});
+    return exit_status(Code::internal);
+  }
+}
+
+}  // namespace
+}  // namespace leat::tools
+
+int main(int argc, char** argv) {
+  leat::tools::occupy_standard_descriptors();
+  leat::tools::install_interrupt_handlers();
+  const std::vector<std::string> words(argv + (argc > 0 ? 1 : 0), argv + argc);
+  return leat::tools::guarded_main(words);
+}

@@ -1,0 +1,141 @@
+// Bytes as text that others can take: JSON strings, base64, and what is safe to show on a terminal.
+#include <array>
+#include <cstring>
+
+#include "tools/output.h"
+
+namespace leat::tools {
+namespace {
+
+constexpr std::string_view kHexDigits = "0123456789abcdef";
+
+unsigned byte_at(std::string_view text, std::size_t i) {
+  return static_cast<unsigned char>(text[i]);
+}
+
+// The length of the well-formed UTF-8 sequence at `text[i]`, or 0. The bounds of the second byte rule out overlong forms,
+// surrogates and what lies above U+10FFFF (Unicode, table 3-7).
+std::size_t sequence_length(std::string_view text, std::size_t i) {
+  const unsigned first = byte_at(text, i);
+  if (first < 0x80) return 1;
+  std::size_t length = 0;
+  unsigned low = 0x80;
+  unsigned high = 0xBF;
+  if (first >= 0xC2 && first <= 0xDF) {
+    length = 2;
+  } else if (first >= 0xE0 && first <= 0xEF) {
+    length = 3;
+    if (first == 0xE0) low = 0xA0;
+    if (first == 0xED) high = 0x9F;
+  } else if (first >= 0xF0 && first <= 0xF4) {
+    length = 4;
+    if (first == 0xF0) low = 0x90;
+    if (first == 0xF4) high = 0x8F;
+  } else {
+    return 0;
+  }
+  if (text.size() - i < length || byte_at(text, i + 1) < low || byte_at(text, i + 1) > high) return 0;
+  for (std::size_t k = 2; k < length; ++k) {
+    if (byte_at(text, i + k) < 0x80 || byte_at(text, i + k) > 0xBF) return 0;
+  }
+  return length;
+}
+
+// Whether the eight bytes at `at` are all ASCII.
+bool eight_ascii(const char* at) {
+  std::uint64_t word = 0;
+  std::memcpy(&word, at, sizeof word);
+  return (word & 0x8080808080808080U) == 0;
+}
+
+}  // namespace
+
+bool is_utf8(std::string_view text) {
+  for (std::size_t i = 0; i < text.size();) {
+    if (text.size() - i >= 8 && eight_ascii(text.data() + i)) {
+      i += 8;
+      continue;
+    }
+    const std::size_t length = sequence_length(text, i);
+    if (length == 0) return false;
+    i += length;
+  }
+  return true;
+}
+
+void append_json_string(std::string& to, std::string_view text) {
+  to += '"';
+  std::size_t plain = 0;  // start of the run that needs no escape
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const unsigned byte = byte_at(text, i);
+    if (byte >= 0x20 && byte != '"' && byte != '\\') continue;
+    to.append(text, plain, i - plain);
+    plain = i + 1;
+    to += '\\';
+    switch (byte) {
+      case '"':
+      case '\\':
+        to += text[i];
+        break;
+      case '\n':
+        to += 'n';
+        break;
+      case '\r':
+        to += 'r';
+        break;
+      case '\t':
+        to += 't';
+        break;
+      default:
+        to += "u00";
+        to += kHexDigits[byte >> 4];
+        to += kHexDigits[byte & 0xF];
+    }
+  }
+  to.append(text, plain);
+  to += '"';
+}
+
+void append_base64(std::string& to, std::string_view bytes) {
+  constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  to.reserve(to.size() + (bytes.size() + 2) / 3 * 4);
+  std::size_t i = 0;
+  for (; i + 3 <= bytes.size(); i += 3) {
+    const unsigned word = byte_at(bytes, i) << 16 | byte_at(bytes, i + 1) << 8 | byte_at(bytes, i + 2);
+    to += kAlphabet[word >> 18];
+    to += kAlphabet[word >> 12 & 63];
+    to += kAlphabet[word >> 6 & 63];
+    to += kAlphabet[word & 63];
+  }
+  if (const std::size_t left = bytes.size() - i; left > 0) {
+    const unsigned word = byte_at(bytes, i) << 16 | (left == 2 ? byte_at(bytes, i + 1) << 8 : 0);
+    to += kAlphabet[word >> 18];
+    to += kAlphabet[word >> 12 & 63];
+    to += left == 2 ? kAlphabet[word >> 6 & 63] : '=';
+    to += '=';
+  }
+}
+
+std::string escape_controls(std::string_view text) {
+  std::string shown;
+  shown.reserve(text.size());
+  for (std::size_t i = 0; i < text.size();) {
+    const std::size_t length = sequence_length(text, i);
+    const unsigned byte = byte_at(text, i);
+    const bool c1 = length == 2 && byte == 0xC2 && byte_at(text, i + 1) < 0xA0;
+    if (length == 0 || c1 || byte < 0x20 || byte == 0x7F) {
+      for (std::size_t k = i; k < i + (c1 ? 2 : 1); ++k) {
+        shown += "\\x";
+        shown += kHexDigits[byte_at(text, k) >> 4];
+        shown += kHexDigits[byte_at(text, k) & 0xF];
+      }
+      i += c1 ? 2 : 1;
+      continue;
+    }
+    shown.append(text, i, length);
+    i += length;
+  }
+  return shown;
+}
+
+}  // namespace leat::tools

@@ -1,0 +1,179 @@
+#include "tools/topic_rows.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "leat/base/units.h"
+
+namespace leat::tools {
+namespace {
+
+using Row = std::vector<Cell>;
+
+// What is kept, in one cell: "7d, 10GiB, 500 records"; nothing when everything is.
+Cell retention_cell(const TopicSettings& settings) {
+  std::vector<std::string> limits;
+  if (settings.retention_ms) limits.push_back(format_duration(Milliseconds(*settings.retention_ms)));
+  if (settings.retention_bytes) limits.push_back(format_size(*settings.retention_bytes));
+  if (settings.retention_records) limits.push_back(fmt::format("{} records", *settings.retention_records));
+  return limits.empty() ? null_cell() : cell(fmt::format("{}", fmt::join(limits, ", ")));
+}
+
+Cell optional_cell(std::optional<std::int64_t> number) {
+  return number ? cell(*number) : null_cell();
+}
+
+Cell bytes_cell(std::int64_t bytes) {
+  return bytes < 0 ? null_cell() : size_cell(bytes);
+}
+
+Cell when_cell(std::optional<TimestampMs> time) {
+  return time ? time_cell(*time) : null_cell();
+}
+
+const std::vector<Column> kPartitionColumns = {
+    {"TOPIC", "topic"}, {"PARTITION", "partition"}, {"SEGMENTS", "segments"}, {"SIZE", "size"},    {"START", "start"},
+    {"END", "end"},     {"RECORDS", "records"},     {"OLDEST", "oldest"},     {"NEWEST", "newest"}};
+
+Row partition_row(const PartitionInfo& info) {
+  return {cell(info.topic),          cell(std::int64_t{info.partition.value}), cell(info.segments),
+          bytes_cell(info.bytes),    cell(info.start.value),                   cell(info.end.value),
+          cell(info.end - info.start), when_cell(info.oldest),                 when_cell(info.newest)};
+}
+
+std::vector<Column> consumer_columns(bool with_lag) {
+  std::vector<Column> columns = {{"CONSUMER", "consumer"},
+                                 {"TOPIC", "topic"},
+                                 {"PARTITION", "partition"},
+                                 {"OFFSET", "offset"},
+                                 {"LAST SEEN", "last_seen"}};
+  if (with_lag) columns.push_back({"LAG", "lag"});
+  return columns;
+}
+
+Row consumer_row(const ConsumerOffset& offset, TimestampMs now, bool with_lag) {
+  Row row = {cell(offset.consumer), cell(offset.topic), cell(std::int64_t{offset.partition.value}),
+             offset.next.value > 0 ? cell(offset.next.value - 1) : null_cell(), age_cell(offset.committed_at, now)};
+  if (with_lag) row.push_back(optional_cell(offset.lag));
+  return row;
+}
+
+// One object of a JSON array, without the line's end.
+std::string json_object(const std::vector<Column>& columns, const Row& row) {
+  std::string text = "{";
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    if (i > 0) text += ',';
+    append_json_string(text, columns[i].key);
+    text += ':';
+    text += row[i].json;
+  }
+  return text + "}";
+}
+
+std::string snake_case(std::string_view key) {
+  std::string name(key);
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+}
+
+// A setting in JSON: none is null, sizes and durations are numbers of bytes and milliseconds, words are strings.
+std::vector<std::pair<std::string, Cell>> setting_cells(const TopicSettings& settings) {
+  std::vector<std::pair<std::string, Cell>> cells;
+  for (const auto& [key, text] : list_settings(settings)) {
+    Cell value = cell(text);
+    if (text == "none" && key.starts_with("retention")) value.json = "null";
+    if (key == "retention-time" && settings.retention_ms) value.json = std::to_string(*settings.retention_ms);
+    if (key == "retention-bytes" && settings.retention_bytes) value.json = std::to_string(*settings.retention_bytes);
+    if (key == "retention-records" && settings.retention_records) value.json = text;
+    if (key == "segment-size") value.json = std::to_string(settings.segment_bytes);
+    if (key == "max-record-size") value.json = std::to_string(settings.max_record_bytes);
+    std::string name = snake_case(key);
+    if (name == "retention-time" || name == "retention_time") name = "retention_time_ms";
+    cells.emplace_back(std::move(name), std::move(value));
+  }
+  return cells;
+}
+
+Result<void> print_description_json(const TopicInfo& info, std::span<const PartitionInfo> partitions,
+                                    std::span<const ConsumerOffset> consumers) {
+  const auto array = [](const auto& items, const auto& object) {
+    std::string text = "[";
+    for (const auto& item : items) text += (text.size() > 1 ? "," : "") + object(item);
+    return Cell{"", text + "]"};
+  };
+  const TimestampMs now = now_ms();
+  std::vector<Column> columns = {{"", "name"}, {"", "records"}, {"", "size"}};
+  Row row = {cell(info.name), cell(info.records), bytes_cell(info.bytes)};
+  for (auto& [key, value] : setting_cells(info.settings)) {
+    columns.push_back({"", key});
+    row.push_back(value);
+  }
+  columns.push_back({"", "partitions"});
+  row.push_back(array(partitions, [](const PartitionInfo& partition) {
+    return json_object(kPartitionColumns, partition_row(partition));
+  }));
+  columns.push_back({"", "consumers"});
+  row.push_back(array(consumers, [now](const ConsumerOffset& offset) {
+    return json_object(consumer_columns(true), consumer_row(offset, now, true));
+  }));
+  return print_rows(ListFormat::json, columns, {row}, "");
+}
+
+}  // namespace
+
+Result<void> print_topics(ListFormat format, std::span<const TopicInfo> topics) {
+  std::vector<Column> columns = {{"NAME", "name"},
+                                 {"PARTITIONS", "partitions"},
+                                 {"RETENTION", "retention"},
+                                 {"COMPRESSION", "compression"},
+                                 {"RECORDS", "records"},
+                                 {"SIZE", "size"}};
+  // A program wants the limits as numbers.
+  const bool json = format == ListFormat::json;
+  if (json) {
+    columns.insert(columns.end(), {{"", "retention_time_ms"}, {"", "retention_bytes"}, {"", "retention_records"}});
+  }
+  std::vector<Row> rows;
+  for (const TopicInfo& topic : topics) {
+    Row& row = rows.emplace_back(Row{cell(topic.name), cell(std::int64_t{topic.settings.partitions}),
+                                     retention_cell(topic.settings), cell(to_string(topic.settings.compression)),
+                                     cell(topic.records), bytes_cell(topic.bytes)});
+    if (!json) continue;
+    row.push_back(optional_cell(topic.settings.retention_ms));
+    row.push_back(optional_cell(topic.settings.retention_bytes));
+    row.push_back(optional_cell(topic.settings.retention_records));
+  }
+  return print_rows(format, columns, rows, "No topics found");
+}
+
+Result<void> print_partitions(ListFormat format, std::span<const PartitionInfo> partitions) {
+  std::vector<Row> rows;
+  for (const PartitionInfo& partition : partitions) rows.push_back(partition_row(partition));
+  return print_rows(format, kPartitionColumns, rows, "No partitions found");
+}
+
+Result<void> print_consumers(ListFormat format, std::span<const ConsumerOffset> offsets, bool with_lag) {
+  const TimestampMs now = now_ms();
+  std::vector<Row> rows;
+  for (const ConsumerOffset& offset : offsets) rows.push_back(consumer_row(offset, now, with_lag));
+  return print_rows(format, consumer_columns(with_lag), rows, "No consumers found");
+}
+
+Result<void> print_description(ListFormat format, const TopicInfo& info, std::span<const PartitionInfo> partitions,
+                               std::span<const ConsumerOffset> consumers) {
+  if (format == ListFormat::json) return print_description_json(info, partitions, consumers);
+  std::vector<Row> settings = {{cell("name"), cell(info.name)},
+                               {cell("partitions"), cell(std::int64_t{info.settings.partitions})}};
+  for (const auto& [key, text] : list_settings(info.settings)) settings.push_back({cell(key), cell(text)});
+  settings.push_back({cell("records"), cell(info.records)});
+  settings.push_back({cell("size"), bytes_cell(info.bytes)});
+  TRY(print_rows(format, {{"SETTING", "setting"}, {"VALUE", "value"}}, settings, ""));
+  TRY(out().write("\n"));
+  TRY(print_partitions(format, partitions));
+  if (consumers.empty()) return {};
+  TRY(out().write("\n"));
+  return print_consumers(format, consumers, true);
+}
+
+}  // namespace leat::tools
