@@ -83,7 +83,9 @@ class Suite:
 
     def unit_programs(self):
         shown = subprocess.run(["meson", "introspect", "--tests", self.build], capture_output=True, text=True)
-        return [(t["name"], t["cmd"]) for t in json.loads(shown.stdout or "[]")]
+        if shown.returncode:
+            sys.exit(f"tests/run.py: meson does not know the tests of {self.build}: {shown.stdout}")
+        return [(t["name"], t["cmd"]) for t in json.loads(shown.stdout)]
 
     def environment(self, directory):
         """What a test sees: a home of its own, the leat under test first on its path, nothing of the user's."""

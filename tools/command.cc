@@ -35,7 +35,10 @@ Result<void> Context::confirm(std::string_view question) const {
     const ssize_t count = ::read(STDIN_FILENO, &c, 1);
     if (count < 0 && errno == EINTR && !stop_requested()) continue;
     if (stop_requested()) return fail(Code::interrupted, "stopped");
-    if (count <= 0) break;
+    if (count <= 0) {
+      print_text("\n");  // the cursor is still behind the question
+      break;
+    }
     answer += c;
   }
   if (answer == "y\n" || answer == "Y\n" || answer == "yes\n") return {};

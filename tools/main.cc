@@ -99,8 +99,22 @@ Result<void> run_command(const CommandRow& row, std::vector<std::string> argumen
   return command->run(context);
 }
 
+// What --color says, before anything can go wrong with the rest of the line. A bad value is reported later.
+ColorMode early_color(std::span<const std::string> words) {
+  constexpr std::string_view kFlag = "--color";
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    const std::string_view word = words[i];
+    std::string_view value;
+    if (word == kFlag && i + 1 < words.size()) value = words[i + 1];
+    if (word.starts_with(kFlag) && word.substr(kFlag.size()).starts_with('=')) value = word.substr(kFlag.size() + 1);
+    if (value == "never") return ColorMode::never;
+    if (value == "always") return ColorMode::always;
+  }
+  return ColorMode::automatic;
+}
+
 Result<void> run(std::span<const std::string> words) {
-  set_error_color(wants_error_color(ColorMode::automatic));
+  set_error_color(wants_error_color(early_color(words)));
   const std::span<const CommandRow> table = command_table();
   Selection selection = TRY(select_command(words, table));
   switch (selection.kind) {

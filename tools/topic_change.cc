@@ -114,7 +114,7 @@ class TopicTrim : public Command {
     const std::int64_t removed = count_removed(plan);
     TRY(name_losers(*backend, plan));
     if (!dry_run_ && removed > 0) {
-      TRY(context.confirm(fmt::format("remove {} records from topic \"{}\"?", removed, name_)));
+      TRY(context.confirm(fmt::format("remove {} {} from topic \"{}\"?", removed, removed == 1 ? "record" : "records", name_)));
       return print(TRY(backend->trim_topic(name_, *target_, partitions_, true)));
     }
     return print(plan);
@@ -131,8 +131,11 @@ class TopicTrim : public Command {
   static Result<TrimTarget> parse_before(std::string_view name, const std::string& text) {
     const bool digits = !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
     if (digits) return TrimTarget{TrimTarget::Kind::before_offset, TRY(parse_not_negative(name, text))};
-    const std::string_view time = std::string_view(text).substr(text.starts_with('@') ? 1 : 0);
-    return TrimTarget{TrimTarget::Kind::before_time, TRY(parse_time(time, now_ms())).value};
+    const auto time = parse_time(std::string_view(text).substr(text.starts_with('@') ? 1 : 0), now_ms());
+    if (time) return TrimTarget{TrimTarget::Kind::before_time, time->value};
+    return fail(Code::usage, fmt::format("\"{}\" is neither an offset nor a time: expected 500, 2026-11-21T03:37:22Z, "
+                                         "@1732150000, now, or -1h",
+                                         text));
   }
 
   static std::int64_t count_removed(const std::vector<TrimResult>& plan) {
@@ -149,8 +152,9 @@ class TopicTrim : public Command {
         if (trim.partition != offset.partition || offset.next >= trim.new_start) continue;
         const std::int64_t unread = trim.new_start - std::max(offset.next, trim.prior_start);
         if (unread <= 0) continue;
-        print_warning(fmt::format("consumer \"{}\" {} {} unread records of partition {}", offset.consumer,
-                                  dry_run_ ? "would lose" : "loses", unread, trim.partition.value));
+        print_warning(fmt::format("consumer \"{}\" {} {} unread {} of partition {}", offset.consumer,
+                                  dry_run_ ? "would lose" : "loses", unread, unread == 1 ? "record" : "records",
+                                  trim.partition.value));
       }
     }
     return {};

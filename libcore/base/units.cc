@@ -190,8 +190,7 @@ std::string format_duration(Milliseconds duration) {
     left = -left;
   }
   for (const Unit& unit : kDurationUnits) {
-    // Nobody writes 30 days as 4w2d.
-    if (unit.name == "w" && left % unit.value != 0) continue;
+    if (unit.name == "w") continue;  // who asked for 7d is not to be told 1w
     if (left / unit.value > 0) text += fmt::format("{}{}", left / unit.value, unit.name);
     left %= unit.value;
   }

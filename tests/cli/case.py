@@ -10,7 +10,8 @@
 The script runs in bash -eu -o pipefail with a fresh home, data directory ($LEAT_DATA_DIR, not made yet) and working
 directory; stdin is empty. tests/cli/support is on its path. A missing stdout or stderr section means nothing may be
 printed there, a missing status means 0. Before the comparison what differs from run to run is replaced: the case's directory
-by $T, recent times by TIME, recent millisecond timestamps by MS, ages at the end of a table row by AGE, pids by PID. In what
+by $T, recent times by TIME, recent millisecond timestamps by MS, ages in the table of consumers by AGE,
+pids by PID and topic ids by ID. In what
 is expected a line of [...] stands for any lines, and a line that begins with `re: ` is a regular expression for one.
 `tests/run.py --accept --only NAME` writes what came into the file; read it before you keep it.
 """
@@ -80,11 +81,13 @@ def normalise(text, directory):
 
     def recent_time(match):
         moment = time.mktime(time.strptime(match[0][:19], "%Y-%m-%dT%H:%M:%S")) - time.timezone
-        return "TIME" if abs(moment - now) < 2 * 86400 else match[0]
+        return "TIME".ljust(len(match[0]), "_") if abs(moment - now) < 2 * 86400 else match[0]
 
     text = re.sub(r"\b\d{13}\b", recent_ms, text)
     text = re.sub(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", recent_time, text)
-    text = re.sub(r"(?m)  (\d+[dhm] )?\d+[dhms]$", "  AGE", text)
+    text = re.sub(r"(?m)^  CONSUMER .* LAST SEEN.*\n(?:  .*\n)*", lambda m: re.sub(r"(?m)  \d+s( |$)", r"  AGE\1", m[0]), text)
+    text = re.sub(r"\b[0-9a-f]{32}\b", "ID", text)
+    text = re.sub(r"\.\d+\.tmp\b", ".PID.tmp", text)
     return re.sub(r"\bpid \d+", "pid PID", text)
 
 

@@ -45,7 +45,7 @@ def check(path, directory, environment):
     for (command, expected), got in zip(pairs, outputs + [""] * len(pairs)):
         want = case.normalise("\n".join(expected).rstrip(), directory).split("\n")
         have = case.normalise(got.rstrip("\n"), directory).split("\n")
-        want = [re.sub(r"\b\d{4}-\d\d-\d\dT[0-9:.]+Z", "TIME", line) for line in want]
+        want = [re.sub(r"\b\d{4}-\d\d-\d\dT[0-9:.]+Z", lambda m: "TIME".ljust(len(m[0]), "_"), line) for line in want]
         want = [re.sub(r"\b1[678]\d{11}\b", "MS", line) for line in want]
         if want != have:
             complaints.append(f"$ {command}")

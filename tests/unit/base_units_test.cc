@@ -82,7 +82,7 @@ TEST_CASE("durations are written in their shortest exact form") {
   CHECK(format_duration(Milliseconds(2000)) == "2s");
   CHECK(format_duration(Milliseconds(5400000)) == "1h30m");
   CHECK(format_duration(Milliseconds(86400000)) == "1d");
-  CHECK(format_duration(Milliseconds(604800000)) == "1w");
+  CHECK(format_duration(Milliseconds(604800000)) == "7d");
   CHECK(format_duration(Milliseconds(30LL * 86400000)) == "30d");
   CHECK(format_duration(Milliseconds(1500)) == "1s500ms");
   CHECK(*parse_duration(format_duration(Milliseconds(987654321))) == Milliseconds(987654321));

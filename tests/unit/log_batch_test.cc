@@ -476,6 +476,7 @@ TEST_CASE("a frame that unpacks to room for millions of records and holds none i
 
 TEST_CASE("a batch of many small records comes back whole") {
   std::vector<Kept> records;
+  records.reserve(10'000);
   for (std::int64_t i = 0; i < 10'000; ++i) records.push_back({i, 1000, std::nullopt, std::to_string(i), {}});
   records[7777].headers = {{"h", "v"}};
   CHECK(decoded(encoded(records, Codec::lz4)) == records);
