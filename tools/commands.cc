@@ -64,6 +64,19 @@ constexpr std::array kTable = {
                "leat consumer delete alerts -t readings -p 0\n"
                "leat consumer delete --if-exists alerts",
                make_consumer_delete},
+    CommandRow{"inspect", "segments", "list the segment files of a topic",
+               "leat inspect segments readings\n"
+               "leat inspect segments readings -p 0 -O json",
+               make_inspect_segments},
+    CommandRow{"inspect", "dump", "list the batches in the files of a topic",
+               "leat inspect dump readings\n"
+               "leat inspect dump readings -p 0 --from 100 --to 199\n"
+               "leat inspect dump readings --deep -O json",
+               make_inspect_dump},
+    CommandRow{"inspect", "index", "list index entries and whether they point at batches",
+               "leat inspect index readings\n"
+               "leat inspect index readings -p 1",
+               make_inspect_index},
     CommandRow{"config", "show", "show the settings in force",
                "leat config show\n"
                "leat config show --origin",

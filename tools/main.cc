@@ -1,7 +1,6 @@
 // The program: finds the command, runs it, and alone turns an Error into an exit status.
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -62,14 +61,6 @@ void occupy_standard_descriptors() {
   }
 }
 
-// A topic of many partitions needs many files; the soft limit is for programs that use select().
-void raise_file_limit() {
-  struct rlimit limit = {};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
-  limit.rlim_cur = limit.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 bool wants_error_color(ColorMode mode) {
   if (mode != ColorMode::automatic) return mode == ColorMode::always;
   const auto terminal = process_environment("TERM");
@@ -94,7 +85,6 @@ Result<void> run_command(const CommandRow& row, std::vector<std::string> argumen
   Settings settings = TRY(load_settings(flags, row.needs_settings));
   set_error_color(wants_error_color(settings.globals.color));
   set_quiet(settings.globals.quiet);
-  raise_file_limit();
   Context context(std::move(settings.globals), std::move(settings.origins));
   return command->run(context);
 }

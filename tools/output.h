@@ -72,6 +72,24 @@ struct Column {
 
 enum class ListFormat { table, json };
 
+// Prints rows as they come, for listings that may be longer than memory: a table's columns grow where a later row is wider.
+// finish() ends the listing. The columns must outlive it.
+class RowPrinter {
+ public:
+  RowPrinter(ListFormat format, const std::vector<Column>& columns);
+  Result<void> add(std::vector<Cell> row);
+  Result<void> finish(std::string_view when_empty);
+
+ private:
+  Result<void> print_table();
+
+  ListFormat format_;
+  const std::vector<Column>* columns_;
+  std::vector<std::size_t> widths_;
+  std::vector<std::vector<Cell>> rows_;  // not printed yet
+  bool any_ = false;
+};
+
 // Prints rows as a table (two leading spaces, two between columns, left-aligned, no trailing spaces) or as a JSON array of objects.
 // An empty table prints `when_empty` on stderr; empty JSON is [].
 Result<void> print_rows(ListFormat format, const std::vector<Column>& columns, const std::vector<std::vector<Cell>>& rows,

@@ -17,7 +17,9 @@ using namespace std::chrono_literals;
 // this seldom costs nothing that can be measured.
 constexpr Milliseconds kFlushEvery = 200ms;
 constexpr std::int64_t kRecordsPerClock = 64;
-constexpr std::size_t kReceiptBytesHeld = 64 << 10;
+// Records that may wait while receipts are wanted: the producer remembers where each of them went.
+constexpr std::int64_t kReceiptsOwedMax = 64 << 10;
+constexpr std::size_t kReceiptsPerWrite = 1024;
 
 SteadyTime now() {
   return std::chrono::steady_clock::now();
@@ -36,10 +38,8 @@ ProduceRun::ProduceRun(ProduceRunOptions options, Input& input, Producer* produc
       sink_(std::move(sink)),
       progress_(options_.input_bytes, options_.progress) {
   if (producer_ == nullptr || (options_.receipts == ReceiptFormat::none && !options_.verbose)) return;
-  producer_->on_acknowledged([this](std::span<const Receipt> receipts) {
-    append_receipts(lines_, options_.receipts, options_.topic, receipts);
-    if (options_.verbose) ranges_.add(receipts);
-  });
+  producer_->on_acknowledged([this](std::span<const Receipt> receipts) { take_receipts(receipts); });
+  unflushed_records_max_ = kReceiptsOwedMax;
 }
 
 Result<void> ProduceRun::run() {
@@ -136,34 +136,40 @@ Result<void> ProduceRun::look_at_clock() {
   records_since_clock_ = 0;
   const SteadyTime time = now();
   progress_.update(input_.bytes_done(), time);
-  if (unflushed_since_ && time - *unflushed_since_ >= std::max(options_.linger, kFlushEvery)) return flush();
-  return lines_.size() >= kReceiptBytesHeld ? write_receipts() : Result<void>{};
+  if (!unflushed_since_) return {};
+  const bool many = counts_.records - acknowledged() >= unflushed_records_max_;
+  const bool long_ago = time - *unflushed_since_ >= std::max(options_.linger, kFlushEvery);
+  return many || long_ago ? flush() : Result<void>{};
 }
 
 Result<void> ProduceRun::flush() {
-  if (producer_ != nullptr && (unflushed_since_ || !lines_.empty())) {
+  if (producer_ != nullptr && unflushed_since_) {
     const SteadyTime begun = now();
     const std::int64_t before = producer_->acknowledged();
     const Result<void> flushed = producer_->flush();
     producer_failed_ = !flushed;
     // Receipts of what has become durable before an error are owed too.
-    const Result<void> written = write_receipts();
+    if (receipts_written_) receipts_written_ = sink_.flush();
+    sink_closed_ = sink_.closed();
     if (!flushed) return flushed;
     if (options_.verbose) report_flush(begun, before);
-    if (!written) return written;
+    if (!receipts_written_) return receipts_written_;
   }
   unflushed_since_.reset();
   return {};
 }
 
-Result<void> ProduceRun::write_receipts() {
-  if (lines_.empty()) return {};
-  const Result<void> written = sink_.write(lines_);
-  lines_.clear();
-  if (!written) return written;
-  const Result<void> flushed = sink_.flush();
-  sink_closed_ = sink_.closed();
-  return flushed;
+// Called by the producer with what has become acknowledged.
+void ProduceRun::take_receipts(std::span<const Receipt> receipts) {
+  if (options_.verbose) ranges_.add(receipts);
+  if (options_.receipts == ReceiptFormat::none) return;
+  while (!receipts.empty() && receipts_written_) {
+    const std::span<const Receipt> some = receipts.first(std::min(receipts.size(), kReceiptsPerWrite));
+    receipts = receipts.subspan(some.size());
+    lines_.clear();
+    append_receipts(lines_, options_.receipts, options_.topic, some);
+    receipts_written_ = sink_.write(lines_);
+  }
 }
 
 void ProduceRun::report_flush(SteadyTime begun, std::int64_t acknowledged_before) {

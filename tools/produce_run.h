@@ -4,8 +4,11 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 
 #include "leat/backend/backend.h"
 #include "leat/base/clock.h"
@@ -62,10 +65,11 @@ class ProduceRun {
   Result<void> skip_or_fail(Error error);
   Result<void> flush();
   Result<void> look_at_clock();
-  Result<void> write_receipts();
+  void take_receipts(std::span<const Receipt> receipts);
   void show_prompt();
   void report_flush(SteadyTime begun, std::int64_t acknowledged_before);
   std::optional<SteadyTime> wait_until() const;
+  std::int64_t acknowledged() const { return producer_ != nullptr ? producer_->acknowledged() : counts_.records; }
   std::string written_so_far() const;
 
   const ProduceRunOptions options_;
@@ -80,8 +84,10 @@ class ProduceRun {
   bool sink_closed_ = false;
   bool prompt_due_ = true;
   bool prompt_open_ = false;  // printed, and not answered by a line yet
-  std::string lines_;         // of receipts that are not written yet
-  ReceiptRanges ranges_;      // of what has become acknowledged since the last report
+  std::string lines_;         // of some receipts
+  Result<void> receipts_written_ = {};
+  std::int64_t unflushed_records_max_ = std::numeric_limits<std::int64_t>::max();
+  ReceiptRanges ranges_;  // of what has become acknowledged since the last report
 };
 
 }  // namespace leat::tools

@@ -30,39 +30,16 @@ void append_line(std::string& to, const std::vector<std::string>& texts, const s
   to += '\n';
 }
 
-std::string table(const std::vector<Column>& columns, const std::vector<std::vector<Cell>>& rows) {
-  std::vector<std::vector<std::string>> lines(1);
-  for (const Column& column : columns) lines[0].push_back(column.heading);
-  for (const auto& row : rows) {
-    auto& line = lines.emplace_back();
-    for (const Cell& value : row) line.push_back(escape_controls(value.text));
+// As one line of JSON.
+std::string json_object(const std::vector<Column>& columns, const std::vector<Cell>& row) {
+  std::string text = "{";
+  for (std::size_t i = 0; i < row.size(); ++i) {
+    if (i > 0) text += ',';
+    append_json_string(text, columns[i].key);
+    text += ':';
+    text += row[i].json;
   }
-  std::vector<std::size_t> widths(columns.size(), 0);
-  for (const auto& line : lines) {
-    ASSERT(line.size() == columns.size());
-    for (std::size_t i = 0; i < line.size(); ++i) widths[i] = std::max(widths[i], width(line[i]));
-  }
-  std::string text;
-  for (const auto& line : lines) append_line(text, line, widths);
-  return text;
-}
-
-std::string json_array(const std::vector<Column>& columns, const std::vector<std::vector<Cell>>& rows) {
-  std::string text = "[";
-  for (const auto& row : rows) {
-    ASSERT(row.size() == columns.size());
-    if (text.size() > 1) text += ',';
-    text += '{';
-    for (std::size_t i = 0; i < row.size(); ++i) {
-      if (i > 0) text += ',';
-      append_json_string(text, columns[i].key);
-      text += ':';
-      text += row[i].json;
-    }
-    text += '}';
-  }
-  text += "]\n";
-  return text;
+  return text + "}";
 }
 
 }  // namespace
@@ -91,12 +68,51 @@ Cell null_cell() {
   return {"-", "null"};
 }
 
+RowPrinter::RowPrinter(ListFormat format, const std::vector<Column>& columns)
+    : format_(format), columns_(&columns), widths_(columns.size(), 0) {}
+
+Result<void> RowPrinter::add(std::vector<Cell> row) {
+  constexpr std::size_t kRowsHeld = 1000;
+  ASSERT(row.size() == columns_->size());
+  if (format_ == ListFormat::json) {
+    TRY(out().write(any_ ? "," : "["));
+    any_ = true;
+    return out().write(json_object(*columns_, row));
+  }
+  rows_.push_back(std::move(row));
+  return rows_.size() < kRowsHeld ? Result<void>() : print_table();
+}
+
+Result<void> RowPrinter::print_table() {
+  std::vector<std::vector<std::string>> lines;
+  if (!any_) {
+    for (auto& line = lines.emplace_back(); const Column& column : *columns_) line.push_back(column.heading);
+  }
+  for (const auto& row : rows_) {
+    for (auto& line = lines.emplace_back(); const Cell& value : row) line.push_back(escape_controls(value.text));
+  }
+  for (const auto& line : lines) {
+    for (std::size_t i = 0; i < line.size(); ++i) widths_[i] = std::max(widths_[i], width(line[i]));
+  }
+  std::string text;
+  for (const auto& line : lines) append_line(text, line, widths_);
+  any_ = true;
+  rows_.clear();
+  return out().write(text);
+}
+
+Result<void> RowPrinter::finish(std::string_view when_empty) {
+  if (format_ == ListFormat::json) return out().write(any_ ? "]\n" : "[]\n");
+  if (!rows_.empty()) return print_table();
+  if (!any_) print_note(when_empty);
+  return {};
+}
+
 Result<void> print_rows(ListFormat format, const std::vector<Column>& columns,
                         const std::vector<std::vector<Cell>>& rows, std::string_view when_empty) {
-  if (format == ListFormat::json) return out().write(json_array(columns, rows));
-  if (!rows.empty()) return out().write(table(columns, rows));
-  print_note(when_empty);
-  return {};
+  RowPrinter printer(format, columns);
+  for (const auto& row : rows) TRY(printer.add(row));
+  return printer.finish(when_empty);
 }
 
 }  // namespace leat::tools

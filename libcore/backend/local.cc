@@ -160,22 +160,14 @@ class LocalBackend final : public Backend {
   Result<std::vector<DeletedOffset>> delete_consumer(std::string_view consumer, std::optional<std::string_view> topic_name,
                                                      std::span<const PartitionId> partitions, bool execute) override {
     TRY(check_name("consumer", consumer));
-    std::vector<ConsumerOffset> stored = TRY(consumer_offsets(false));
-    std::vector<std::string> known;
-    for (const ConsumerOffset& offset : stored) known.push_back(offset.consumer);
-    std::erase_if(stored, [&](const ConsumerOffset& offset) {
-      return offset.consumer != consumer || (topic_name && offset.topic != *topic_name) ||
-             (!partitions.empty() && std::ranges::find(partitions, offset.partition) == partitions.end());
-    });
-    if (stored.empty()) return std::unexpected(unknown_consumer(consumer, topic_name, partitions, known));
     std::vector<DeletedOffset> deleted;
-    for (const ConsumerOffset& offset : stored) deleted.push_back({offset.topic, offset.partition});
-    for (std::size_t i = 0; i < deleted.size();) {
-      std::size_t end = i;
-      while (end < deleted.size() && deleted[end].topic == deleted[i].topic) ++end;
-      TRY(delete_in_topic(consumer, std::span(deleted).subspan(i, end - i), execute));
-      i = end;
+    std::vector<std::string> known;
+    for (const GroupTopic& entry : TRY(list_group_topics(data_dir_))) {
+      known.push_back(entry.group);
+      if (entry.group != consumer || (topic_name && entry.topic != *topic_name)) continue;
+      TRY(delete_in_topic(consumer, entry.topic, partitions, execute, deleted));
     }
+    if (deleted.empty()) return std::unexpected(unknown_consumer(consumer, topic_name, partitions, known));
     return deleted;
   }
 
@@ -211,27 +203,37 @@ class LocalBackend final : public Backend {
             near.empty() ? "leat consumer list" : fmt::format("did you mean \"{}\"?", near)};
   }
 
-  // All partitions of one topic. Everything is claimed before anything is cleared.
-  Result<void> delete_in_topic(std::string_view consumer, std::span<const DeletedOffset> offsets, bool execute) {
-    const std::string& name = offsets.front().topic;
+  // The offsets of one topic. Everything is claimed before anything is cleared; what is claimed by others is in use even when nothing
+  // has been stored for it yet.
+  Result<void> delete_in_topic(std::string_view consumer, const std::string& name, std::span<const PartitionId> partitions, bool execute,
+                               std::vector<DeletedOffset>& deleted) {
     {
-      const Topic topic = TRY(Topic::open(data_dir_, name, Topic::Access::read));
-      auto file = TRY(OffsetsFile::open(data_dir_, consumer, name, topic.id(), topic.settings().partitions,
-                                        execute ? OffsetsFile::Access::write : OffsetsFile::Access::read));
+      const auto topic = Topic::open(data_dir_, name, Topic::Access::read);
+      if (!topic) return topic.error().code == Code::not_found ? Result<void>{} : std::unexpected(topic.error());
+      const std::int32_t count = topic->settings().partitions;
+      auto file = TRY(OffsetsFile::open(data_dir_, consumer, name, topic->id(), count,
+                                        execute ? OffsetsFile::Access::write_anew : OffsetsFile::Access::read));
       if (!file) return {};
-      for (const DeletedOffset& offset : offsets) {
-        const bool free = execute ? TRY(file->claim(offset.partition)) : !TRY(file->claimed_elsewhere(offset.partition));
-        if (free) continue;
-        std::string owners;
-        for (const MemberEntry& member : TRY(file->other_members())) owners += fmt::format(" by pid {} ({})", member.pid, member.command);
-        return fail(Code::busy, fmt::format("consumer \"{}\" is in use on topic \"{}\" partition {}{}", consumer, name,
-                                            offset.partition.value, owners));
+      for (const PartitionId partition : all_or(partitions, count)) {
+        if (partition.value >= count) continue;
+        const bool in_use = execute ? !TRY(file->claim(partition)) : TRY(file->claimed_elsewhere(partition));
+        if (in_use) return std::unexpected(TRY(in_use_error(*file, consumer, name, partition)));
+        const auto stored = file->load(partition);
+        if (stored && !*stored) continue;
+        if (execute) TRY(file->clear(partition));
+        deleted.push_back({name, partition});
       }
       if (!execute) return {};
-      for (const DeletedOffset& offset : offsets) TRY(file->clear(offset.partition));
       TRY(file->sync());
     }
     return remove_when_empty(data_dir_, consumer, name);
+  }
+
+  static Result<Error> in_use_error(const OffsetsFile& file, std::string_view consumer, const std::string& topic, PartitionId partition) {
+    std::string owners;
+    for (const MemberEntry& member : TRY(file.other_members())) owners += fmt::format(" by pid {} ({})", member.pid, member.command);
+    return Error{Code::busy,
+                 fmt::format("consumer \"{}\" is in use on topic \"{}\" partition {}{}", consumer, topic, partition.value, owners)};
   }
 
   DataDir data_dir_;

@@ -61,7 +61,9 @@ class LocalGroupReader final : public GroupReader {
     std::optional<OffsetsFile>& file = entry->second;
     if (missing) {
       file = TRY(OffsetsFile::open(*data_dir_, consumer_, topic.name(), topic.id(), topic.settings().partitions,
-                                   claims_ ? OffsetsFile::Access::write : OffsetsFile::Access::read));
+                                   !claims_         ? OffsetsFile::Access::read
+                                   : options_.reset ? OffsetsFile::Access::write_anew
+                                                    : OffsetsFile::Access::write));
       // Before the first claim, so that whoever is refused can say by whom.
       if (claims_) TRY(file->join(options_.description));
     }

@@ -59,11 +59,21 @@ std::string text_of(const std::array<char, N>& from) {
   return std::string(from.data(), ::strnlen(from.data(), N));
 }
 
-Result<bool> belongs_to(const File& file, const TopicId& id) {
+enum class Belongs { here, elsewhere, damaged };
+
+// Whether the file was made for the topic `id`. One whose header does not check out is damage, not somebody else's.
+Result<Belongs> belongs(const File& file, const TopicId& id) {
   Header header{};
   const std::size_t count = TRY(file.read_at(std::as_writable_bytes(std::span(&header, 1)), 0));
-  const Header expected = make_header(id);
-  return count == sizeof header && std::memcmp(&header, &expected, sizeof header) == 0;
+  if (count != sizeof header) return Belongs::damaged;
+  const Header expected = make_header(header.topic_id);
+  if (std::memcmp(&header, &expected, sizeof header) != 0) return Belongs::damaged;
+  return header.topic_id == id ? Belongs::here : Belongs::elsewhere;
+}
+
+std::unexpected<Error> damaged_header(const File& file) {
+  return fail(Code::damaged, fmt::format("{}: damaged at byte 0: the header is not one of an offsets file", file.path()),
+              "consume with --reset to begin anew");
 }
 
 // Writes the file out in full under another name and puts it in place. Lock required: the directory's.
@@ -90,14 +100,18 @@ Result<std::optional<OffsetsFile>> OffsetsFile::open(const DataDir& data_dir, st
     auto file = groups->open_file(fmt::format("{}/{}/{}", group, topic, kOffsetsFile), OpenMode::read);
     if (!file && file.error().code == Code::not_found) return std::nullopt;
     if (!file) return std::unexpected(std::move(file).error());
-    if (!TRY(belongs_to(*file, id))) return std::nullopt;
+    const Belongs whose = TRY(belongs(*file, id));
+    if (whose == Belongs::damaged) return damaged_header(*file);
+    if (whose == Belongs::elsewhere) return std::nullopt;
     return OffsetsFile(std::move(*file));
   }
   const Directory directory = TRY(TRY(TRY(data_dir.groups()).make_directory(group)).make_directory(topic));
   const DirectoryLock lock = TRY(DirectoryLock::acquire(directory, data_dir.lock_timeout()));
   auto file = directory.open_file(kOffsetsFile, OpenMode::read_write);
   if (!file && file.error().code != Code::not_found) return std::unexpected(std::move(file).error());
-  if (!file || !TRY(belongs_to(*file, id))) {
+  const Belongs whose = file ? TRY(belongs(*file, id)) : Belongs::elsewhere;
+  if (whose == Belongs::damaged && access != Access::write_anew) return damaged_header(*file);
+  if (whose != Belongs::here) {
     TRY(make_file(directory, id, partitions));
     file = TRY(directory.open_file(kOffsetsFile, OpenMode::read_write));
   }

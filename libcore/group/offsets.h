@@ -39,10 +39,11 @@ struct MemberEntry {
 
 class OffsetsFile {
  public:
-  enum class Access { read, write };
+  enum class Access { read, write, write_anew };
 
   // Opens the file of `group` in `topic`. With Access::write it is made when missing or left over from an earlier topic of that name,
-  // durably. nullopt: read access, and there is none for this topic. Errors: io, permission, busy.
+  // durably; with Access::write_anew, also when its header is damaged. nullopt: read access, and there is none for this topic.
+  // Errors: damaged (the header), io, permission, busy.
   static Result<std::optional<OffsetsFile>> open(const DataDir& data_dir, std::string_view group, std::string_view topic,
                                                  const TopicId& id, std::int32_t partitions, Access access);
 

@@ -63,19 +63,26 @@ Result<void> initialise(const Directory& root, Milliseconds lock_timeout) {
                            fmt::format("format_version = {}\nid = \"{}\"\n", kFormatVersion, to_string(TRY(make_topic_id()))));
 }
 
+// The directory itself, made when it is missing and may be.
+Result<Directory> open_or_make(const std::string& path, bool create) {
+  auto root = Directory::open_root(path);
+  if (root || root.error().code == Code::permission) return root;
+  if (!create) {
+    if (root.error().code != Code::not_found) return root;
+    return fail(Code::not_found, fmt::format("data directory {} does not exist", path), "leat topic create NAME");
+  }
+  auto made = Directory::make_root(path);
+  if (made) return Directory::open_root(path);
+  Error error = std::move(made).error();
+  if (error.code == Code::not_found || error.code == Code::io) error.code = Code::exists;  // "cannot create"
+  return std::unexpected(std::move(error));
+}
+
 }  // namespace
 
 Result<DataDir> DataDir::open(const std::string& path, const DataDirOptions& options) {
-  auto root = Directory::open_root(path);
-  if (!root && root.error().code == Code::not_found) {
-    if (!options.create) {
-      return fail(Code::not_found, fmt::format("data directory {} does not exist", path), "leat topic create NAME");
-    }
-    TRY(Directory::make_root(path));
-    root = Directory::open_root(path);
-  }
-  if (!root) return std::unexpected(std::move(root).error());
-  DataDir dir(std::move(*root), options.lock_timeout);
+  Directory root = TRY(open_or_make(path, options.create));
+  DataDir dir(std::move(root), options.lock_timeout);
   TRY(check_file_system(dir.root_, options.allow_any_file_system));
   if (!dir.root_.exists(kDataDirFile)) {
     if (!options.create) {

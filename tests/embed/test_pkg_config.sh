@@ -18,7 +18,7 @@ there share/man/man1/leat-produce.1
 there share/man/man5/leat-format.5
 there include/leat/backend/backend.h
 there share/bash-completion/completions/leat
-there share/zsh/vendor-completions/_leat
+if [[ $prefix == /usr/local ]]; then there share/zsh/site-functions/_leat; else there share/zsh/vendor-completions/_leat; fi
 there share/fish/vendor_completions.d/leat.fish
 
 pc=$(find "$root" -name leat.pc)

@@ -2,7 +2,9 @@
 """Cuts ext4 off its disk under running producers, as a power failure does, and mounts it again without a restart.
 
 What was acknowledged before the cut is there afterwards at its place, offsets are dense, and the next producer works. The
-boot id and the page that processes share say nothing here: the kernel has not been restarted.
+boot id and the page that processes share say nothing here: the kernel has not been restarted. What is acknowledged while the
+cut is going on does not count: measured with a plain write and fdatasync, 7 of 80 cuts made a sync that was under way return
+success without having happened, which a real loss of power does not.
 """
 
 import fcntl
@@ -66,6 +68,7 @@ os.environ["LEAT_DATA_DIR"] = directory + "/data"
 leat("topic", "create", "t", "-p", "2", "--segment-size", "256KiB")
 total = 0
 paths = []
+acknowledged = {}  # how much of each file of receipts was there before its cut
 for cut in range(CUTS):
     stopped = threading.Event()
     round_paths = [f"receipts-{cut}-{slot}" for slot in range(4)]
@@ -75,14 +78,13 @@ for cut in range(CUTS):
         thread.start()
     time.sleep(random_generator.uniform(0.1, 0.5))
     descriptor = os.open(directory, os.O_RDONLY)
+    acknowledged |= {path: os.path.getsize(path) for path in round_paths}
     try:
         fcntl.ioctl(descriptor, EXT4_IOC_SHUTDOWN, NO_LOG_FLUSH.to_bytes(4, "little"))
     except OSError as error:
         stopped.set()
         skip(f"this kernel cannot shut ext4 down: {error}")
     os.close(descriptor)
-    # Receipts that came after the cut would be lies: those too must hold.
-    time.sleep(0.05)
     stopped.set()
     for thread in threads:
         thread.join()
@@ -93,16 +95,19 @@ for cut in range(CUTS):
     records = processes.parse_records(shown.splitlines(keepends=True))
     processes.check_dense(records, f"after cut {cut}")
     there = {(partition, offset): value for partition, offset, value in records}
-    total = 0
+    total, wrong = 0, []
     for path in paths:
         with open(path, "rb") as file:
-            receipts = file.read().decode("ascii").split("\n")[:-1]
+            receipts = file.read(acknowledged[path]).decode("ascii").split("\n")[:-1]
         for number, receipt in enumerate(receipts):
             _, partition, offset = receipt.split()
             if there.get((int(partition), int(offset))) != f"{path} {number}":
-                fail(f"after cut {cut}: record {number} of {path} was acknowledged at {receipt}, "
-                     f"there is {there.get((int(partition), int(offset)))!r}")
+                wrong.append(f"record {number} of {path} was acknowledged at {receipt}, "
+                             f"there is {there.get((int(partition), int(offset)))!r}")
             total += 1
+    if wrong:
+        fail(f"after cut {cut}: {len(wrong)} of {total} acknowledged records are not in place, the first and last:\n"
+             f"{wrong[0]}\n{wrong[-1]}\n{len(records)} were read")
     leat("produce", "t", input=b"after the cut\n", stderr=subprocess.DEVNULL)
 if total < CUTS:
     fail("too little was acknowledged to show anything")

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <functional>
 #include <thread>
@@ -146,6 +147,20 @@ TEST_CASE("an empty list is a sentence on stderr or an empty array") {
   CHECK(out_text.empty());
   CHECK(error_text == "No rows found\n");
   CHECK(rows_text(ListFormat::json, {}) == "[]\n");
+}
+
+TEST_CASE("a listing of any length has one heading and columns that only grow") {
+  const std::vector<Column> columns = {{"N", "n"}, {"X", "x"}};
+  const std::string text = captured(STDOUT_FILENO, [&] {
+    RowPrinter printer(ListFormat::table, columns);
+    for (std::int64_t i = 0; i < 2500; ++i) CHECK(printer.add({cell(i), cell("x")}));
+    CHECK(printer.finish("none"));
+    CHECK(out().flush());
+  });
+  CHECK(text.starts_with("  N    X\n  0    x\n"));
+  CHECK(text.ends_with("  2499  x\n"));
+  CHECK(std::count(text.begin(), text.end(), '\n') == 2501);
+  CHECK(std::count(text.begin(), text.end(), 'N') == 1);
 }
 
 TEST_CASE("ages are for people and times for programs") {
