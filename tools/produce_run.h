@@ -83,8 +83,7 @@ class ProduceRun {
   bool producer_failed_ = false;
   bool sink_closed_ = false;
   bool prompt_due_ = true;
-  bool prompt_open_ = false;  // printed, and not answered by a line yet
-  std::string lines_;         // of some receipts
+  std::string lines_;  // of some receipts
   Result<void> receipts_written_ = {};
   std::int64_t unflushed_records_max_ = std::numeric_limits<std::int64_t>::max();
   ReceiptRanges ranges_;  // of what has become acknowledged since the last report

@@ -217,7 +217,7 @@ class LocalBackend final : public Backend {
       for (const PartitionId partition : all_or(partitions, count)) {
         if (partition.value >= count) continue;
         const bool in_use = execute ? !TRY(file->claim(partition)) : TRY(file->claimed_elsewhere(partition));
-        if (in_use) return std::unexpected(TRY(in_use_error(*file, consumer, name, partition)));
+        if (in_use) return std::unexpected(file->in_use(consumer, name, partition));
         const auto stored = file->load(partition);
         if (stored && !*stored) continue;
         if (execute) TRY(file->clear(partition));
@@ -227,13 +227,6 @@ class LocalBackend final : public Backend {
       TRY(file->sync());
     }
     return remove_when_empty(data_dir_, consumer, name);
-  }
-
-  static Result<Error> in_use_error(const OffsetsFile& file, std::string_view consumer, const std::string& topic, PartitionId partition) {
-    std::string owners;
-    for (const MemberEntry& member : TRY(file.other_members())) owners += fmt::format(" by pid {} ({})", member.pid, member.command);
-    return Error{Code::busy,
-                 fmt::format("consumer \"{}\" is in use on topic \"{}\" partition {}{}", consumer, topic, partition.value, owners)};
   }
 
   DataDir data_dir_;

@@ -68,7 +68,7 @@ class LocalGroupReader final : public GroupReader {
       if (claims_) TRY(file->join(options_.description));
     }
     if (!file) return std::nullopt;
-    if (claims_ && !TRY(file->claim(partition))) return std::unexpected(TRY(owner_error(*file, topic, partition)));
+    if (claims_ && !TRY(file->claim(partition))) return std::unexpected(file->in_use(consumer_, topic.name(), partition));
     if (options_.reset) return std::nullopt;
     const auto stored = TRY(file->load(partition));
     if (!stored) return std::nullopt;
@@ -80,16 +80,6 @@ class LocalGroupReader final : public GroupReader {
     }
     resumed_.push_back({topic.name(), partition, stored->next});
     return stored->next;
-  }
-
-  Result<Error> owner_error(const OffsetsFile& file, const Topic& topic, PartitionId partition) const {
-    std::string owners;
-    for (const MemberEntry& member : TRY(file.other_members())) {
-      if (!owners.empty()) owners += ", ";
-      owners += fmt::format("pid {} ({})", member.pid, member.command);
-    }
-    return Error{Code::busy, fmt::format("consumer \"{}\" is in use: partition {} of \"{}\" is claimed by {}", consumer_, partition.value,
-                                         topic.name(), owners.empty() ? "another process" : owners)};
   }
 
   const DataDir* data_dir_;

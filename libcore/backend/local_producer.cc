@@ -195,7 +195,8 @@ Result<std::unique_ptr<Producer>> open_local_producer(const DataDir& data_dir, s
   auto opened = std::make_unique<Topic>(TRY(Topic::open(data_dir, topic, Topic::Access::write)));
   if (options.partition && (options.partition->value < 0 || options.partition->value >= opened->settings().partitions)) {
     return fail(Code::not_found, fmt::format("topic \"{}\" has no partition {} (it has {})", topic, options.partition->value,
-                                             opened->settings().partitions));
+                                             opened->settings().partitions),
+                fmt::format("leat topic describe {}", topic));
   }
   return std::make_unique<LocalProducer>(std::move(opened), options);
 }

@@ -167,6 +167,17 @@ Result<std::vector<MemberEntry>> OffsetsFile::other_members() const {
   return members;
 }
 
+Error OffsetsFile::in_use(std::string_view consumer, std::string_view topic, PartitionId partition) const {
+  std::string owners;
+  if (const auto members = other_members()) {
+    for (const MemberEntry& member : *members) {
+      owners += fmt::format("{}pid {} ({})", owners.empty() ? "" : ", ", member.pid, member.command);
+    }
+  }
+  return {Code::busy, fmt::format("consumer \"{}\" is in use: partition {} of \"{}\" is claimed by {}", consumer, partition.value, topic,
+                                  owners.empty() ? "another process" : owners)};
+}
+
 Result<std::vector<GroupTopic>> list_group_topics(const DataDir& data_dir) {
   std::vector<GroupTopic> found;
   if (!data_dir.root().exists(kGroupsDirectory)) return found;

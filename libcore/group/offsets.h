@@ -66,6 +66,8 @@ class OffsetsFile {
   Result<void> join(const std::string& command);
   // The members that live, this one left out.
   Result<std::vector<MemberEntry>> other_members() const;
+  // The error for a partition that somebody else has claimed: busy, naming them.
+  Error in_use(std::string_view consumer, std::string_view topic, PartitionId partition) const;
 
  private:
   explicit OffsetsFile(File file) : file_(std::move(file)) {}

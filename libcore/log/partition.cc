@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "leat/log/file_names.h"
+#include "leat/log/log_start.h"
 #include "leat/log/recovery.h"
 #include "leat/log/retention.h"
 #include "leat/log/segment_index.h"
@@ -30,11 +31,6 @@ std::int64_t steady_ns() {
 
 std::int32_t leader_epoch_of(std::int64_t epoch) { return static_cast<std::int32_t>(epoch & 0x7fffffff); }
 
-struct StartValue {
-  std::int64_t offset;
-};
-using StartSlots = FileSlots<StartValue>;
-
 // Holds the sync lock of a partition until the end of a scope.
 class SyncGuard {
  public:
@@ -49,16 +45,6 @@ class SyncGuard {
 };
 
 }  // namespace
-
-Result<Offset> read_log_start(const Directory& partition) {
-  const auto file = partition.open_file(kStartFile, OpenMode::read);
-  if (!file) return file.error().code == Code::not_found ? Result<Offset>(Offset{0}) : std::unexpected(file.error());
-  const StartSlots::Loaded loaded = TRY(StartSlots::load(*file, 0));
-  if (loaded.health == StartSlots::Health::damaged) {
-    return fail(Code::damaged, fmt::format("{}: damaged at byte 0: neither slot's checksum is right", file->path()));
-  }
-  return Offset{loaded.value.offset};
-}
 
 Result<Partition> Partition::open(Topic& topic, PartitionId id) {
   return Partition(topic, id, TRY(topic.open_partition(id)));
@@ -352,11 +338,7 @@ Result<void> Partition::raise_log_start(Offset start) {
     const SyncGuard guard(state_file(), id_);
     const auto durable = page().durable.load();
     if (!durable || durable->value.end < start) TRY(sync_published());
-    const bool fresh = !directory_.exists(kStartFile);
-    const File file = TRY(directory_.open_file(kStartFile, OpenMode::create_or_open));
-    TRY(StartSlots::store(file, 0, {start.value}));
-    TRY(file.sync_data());
-    if (fresh) TRY(directory_.sync());
+    TRY(store_log_start(directory_, start));
     end.log_start = start;
     page().published.store(end);
     wake_all(topic_->state()->header().wake);

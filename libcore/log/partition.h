@@ -107,7 +107,4 @@ class Partition {
   std::vector<std::string> notices_;
 };
 
-// The durable log start of a partition, from its `start` file. Errors: damaged.
-Result<Offset> read_log_start(const Directory& partition);
-
 }  // namespace leat

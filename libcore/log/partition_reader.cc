@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "leat/log/file_names.h"
-#include "leat/log/partition.h"
+#include "leat/log/log_start.h"
 #include "leat/log/recovery.h"
 #include "leat/log/retention.h"
 #include "leat/log/segment_index.h"

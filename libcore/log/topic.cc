@@ -5,6 +5,7 @@
 
 #include "leat/base/toml.h"
 #include "leat/log/file_names.h"
+#include "leat/log/log_start.h"
 #include "leat/log/partitioner.h"
 
 namespace leat {
@@ -22,6 +23,7 @@ Result<void> create_partition(const Directory& topic, PartitionId partition) {
   const Directory directory = TRY(topic.make_directory(partition_directory_name(partition)));
   const File log = TRY(directory.open_file(log_file_name(Offset{0}), OpenMode::create_or_open));
   TRY(log.sync_data());
+  TRY(create_log_start_file(directory));
   return directory.sync();
 }
 
@@ -122,7 +124,8 @@ Result<bool> Topic::refresh_settings() {
 Result<Directory> Topic::open_partition(PartitionId partition) const {
   if (partition.value < 0 || partition.value >= file_.settings.partitions) {
     return fail(Code::not_found, fmt::format("topic \"{}\" has no partition {} (it has {})", name_, partition.value,
-                                             file_.settings.partitions));
+                                             file_.settings.partitions),
+                fmt::format("leat topic describe {}", name_));
   }
   return directory_.open_directory(partition_directory_name(partition));
 }
