@@ -12,7 +12,8 @@ namespace leat::tools {
 
 Result<std::unique_ptr<Backend>> Context::open_backend(bool create) const {
   if (globals_.data_dir.empty()) {
-    return fail(Code::configuration, "no data directory: neither --data-dir, LEAT_DATA_DIR, XDG_DATA_HOME nor HOME is set",
+    return fail(Code::configuration,
+                "no data directory: neither --data-dir, LEAT_DATA_DIR, XDG_DATA_HOME nor HOME is set",
                 "leat --data-dir DIR ...");
   }
   OpenOptions options;

@@ -1,4 +1,5 @@
-// What a subcommand is, and what it is given to run with. One row of the table in commands.cc per command, one file per command.
+// What a subcommand is, and what it is given to run with. One row of the table in commands.cc per command, one file per
+// command.
 #pragma once
 
 #include <memory>
@@ -49,8 +50,8 @@ class Context {
   // The backend named by --data-dir; `create` makes a missing directory.
   Result<std::unique_ptr<Backend>> open_backend(bool create = false) const;
 
-  // Asks `question` with the default No. Success is consent: --yes, or the answer. Errors: usage when it is refused, or when it cannot
-  // be asked because stdin or stderr is not a terminal; interrupted.
+  // Asks `question` with the default No. Success is consent: --yes, or the answer. Errors: usage when it is refused, or
+  // when it cannot be asked because stdin or stderr is not a terminal; interrupted.
   Result<void> confirm(std::string_view question) const;
 
  private:
@@ -58,8 +59,8 @@ class Context {
   std::vector<SettingOrigin> settings_;
 };
 
-// A subcommand. add_options() only declares flags and binds them to members: it opens and reads nothing. run() does the work; what
-// it returns becomes the exit status and, when it is an error, the last line on stderr.
+// A subcommand. add_options() only declares flags and binds them to members: it opens and reads nothing. run() does the
+// work; what it returns becomes the exit status and, when it is an error, the last line on stderr.
 class Command {
  public:
   virtual ~Command() = default;

@@ -65,7 +65,8 @@ Error explain(const CLI::App& app, const CLI::ParseError& error) {
     }
     // A lone letter is near to everything.
     const std::string_view near = name.starts_with("--") ? nearest(name.substr(2), known) : std::string_view{};
-    return usage(fmt::format("unknown flag {}", name), near.empty() ? help : fmt::format("did you mean \"--{}\"?", near));
+    return usage(fmt::format("unknown flag {}", name),
+                 near.empty() ? help : fmt::format("did you mean \"--{}\"?", near));
   }
   if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr && !extras.empty()) {
     return usage(fmt::format("unexpected argument \"{}\"", extras.front()), help);
@@ -73,7 +74,8 @@ Error explain(const CLI::App& app, const CLI::ParseError& error) {
   if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr) {
     const std::string_view name = leading_name(what);
     if (what.find("missing") != std::string_view::npos) return usage(fmt::format("{} needs a value", name), help);
-    if (what.find("At Most") != std::string_view::npos) return usage(fmt::format("{} is given more than once", name), help);
+    if (what.find("At Most") != std::string_view::npos)
+      return usage(fmt::format("{} is given more than once", name), help);
     return usage(std::string(what), help);
   }
   if (dynamic_cast<const CLI::ExcludesError*>(&error) != nullptr) {
@@ -117,7 +119,8 @@ Result<Selection> select_command(std::span<const std::string> words, std::span<c
       if (i + count > words.size()) return fail(Code::usage, fmt::format("{} needs a value", word), "leat --help");
       selection.help = selection.help || asks(word, 'h', "--help");
       version = version || asks(word, 'V', "--version");
-      for (const std::size_t end = std::min(i + count, words.size()); i < end; ++i) selection.arguments.push_back(words[i]);
+      for (const std::size_t end = std::min(i + count, words.size()); i < end; ++i)
+        selection.arguments.push_back(words[i]);
       continue;
     }
     ++i;
@@ -126,7 +129,8 @@ Result<Selection> select_command(std::span<const std::string> words, std::span<c
       if (row.group == selection.group && row.name == word) {
         selection.kind = Selection::Kind::command;
         selection.row = &row;
-        selection.arguments.insert(selection.arguments.end(), words.begin() + static_cast<std::ptrdiff_t>(i), words.end());
+        selection.arguments.insert(selection.arguments.end(), words.begin() + static_cast<std::ptrdiff_t>(i),
+                                   words.end());
         return selection;
       }
       if (row.group == selection.group) candidates.emplace_back(row.name);

@@ -1,5 +1,5 @@
-// From the words of a command line to a command and its flags: which row of the table is meant, and what CLI11 makes of the rest.
-// Messages are ours; nothing of CLI11 escapes.
+// From the words of a command line to a command and its flags: which row of the table is meant, and what CLI11 makes of
+// the rest. Messages are ours; nothing of CLI11 escapes.
 #pragma once
 
 #include <span>
@@ -30,13 +30,14 @@ struct Selection {
   std::vector<std::string> arguments = {};  // all words but the command's own, global flags before it included
 };
 
-// Finds the command among global flags. `words` are those after the program's name. Errors: usage, with the nearest command as
-// hint.
+// Finds the command among global flags. `words` are those after the program's name. Errors: usage, with the nearest
+// command as hint.
 Result<Selection> select_command(std::span<const std::string> words, std::span<const CommandRow> table);
 
 enum class Parsed { run, short_help, long_help, version };
 
-// Reads `arguments` into what `app` binds. Errors: usage, naming the flag, with the nearest flag or the command's help as hint.
+// Reads `arguments` into what `app` binds. Errors: usage, naming the flag, with the nearest flag or the command's help
+// as hint.
 Result<Parsed> parse_arguments(CLI::App& app, std::vector<std::string> arguments);
 
 // "leat topic create", "leat produce".

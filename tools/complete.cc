@@ -28,7 +28,7 @@ class Line {
   const std::string& group() const { return group_; }
   const CLI::App& app() const { return *app_; }
   const CLI::Option* pending() const { return pending_; }  // the flag whose value comes next
-  bool flags_ended() const { return flags_ended_; }         // by --
+  bool flags_ended() const { return flags_ended_; }        // by --
   const std::optional<std::string>& data_dir() const { return data_dir_; }
   std::size_t positionals() const { return positionals_; }
 

@@ -1,5 +1,5 @@
-// What may stand next on a command line: the candidates that the shells' completion files show. One implementation for all
-// shells, made from the command table and the flags that commands declare, so that none of them can lag behind.
+// What may stand next on a command line: the candidates that the shells' completion files show. One implementation for
+// all shells, made from the command table and the flags that commands declare, so that none of them can lag behind.
 #pragma once
 
 #include <functional>
@@ -19,8 +19,9 @@ struct NameSources {
   Names consumers;
 };
 
-// The candidates for `current`, the word that is being typed, behind `before`: each as "WORD", or "WORD\tDESCRIPTION", and only those
-// that begin with `current`. Directives for the shell begin with a colon: ":files" (also offer file names), ":dirs", ":nospace".
+// The candidates for `current`, the word that is being typed, behind `before`: each as "WORD", or "WORD\tDESCRIPTION",
+// and only those that begin with `current`. Directives for the shell begin with a colon: ":files" (also offer file
+// names), ":dirs", ":nospace".
 std::vector<std::string> complete_line(std::span<const std::string> before, const std::string& current,
                                        std::span<const CommandRow> table, const NameSources& sources);
 

@@ -87,7 +87,8 @@ std::string value_text(const TomlEntry& entry) {
   return std::get<bool>(entry.value) ? "true" : "false";
 }
 
-// A directory that XDG's rules name: the variable when it is absolute, else below the home directory; empty without either.
+// A directory that XDG's rules name: the variable when it is absolute, else below the home directory; empty without
+// either.
 std::string xdg_dir(const Environment& environment, const char* variable, std::string_view below_home) {
   const auto dir = environment(variable);
   if (dir && dir->starts_with('/')) return *dir;
@@ -95,24 +96,34 @@ std::string xdg_dir(const Environment& environment, const char* variable, std::s
   return home ? fmt::format("{}/{}", *home, below_home) : "";
 }
 
+std::unexpected<Error> refuse_at(std::string_view path, const TomlEntry& entry, std::string_view what,
+                                 std::string_view near) {
+  return fail(Code::configuration, fmt::format("{}:{}:{}: {}", path, entry.key_line, entry.key_column, what),
+              near.empty() ? "" : fmt::format("did you mean \"{}\"?", near));
+}
+
 // Every key of the file must be a known one in [defaults].
 Result<void> check_keys(std::span<const TomlEntry> file, std::string_view path) {
-  constexpr std::string_view kTable = "defaults.";
-  std::vector<std::string> known;
-  for (const SettingRow& row : kSettings) known.push_back(fmt::format("{}{}", kTable, row.key));
+  constexpr std::array<std::string_view, 1> kTables = {"defaults"};
+  std::vector<std::string_view> known;
+  for (const SettingRow& row : kSettings) known.push_back(row.key);
   for (const TomlEntry& entry : file) {
-    if (std::find(known.begin(), known.end(), entry.key) != known.end()) continue;
-    const bool outside = !entry.key.starts_with(kTable);
-    const std::string full = outside ? fmt::format("{}{}", kTable, entry.key) : entry.key;
-    if (outside && std::find(known.begin(), known.end(), full) != known.end()) {
-      return fail(Code::configuration, fmt::format("{}:{}:{}: \"{}\" must stand in the table [defaults]", path, entry.line,
-                                                   entry.column, entry.key));
+    const std::string_view full = entry.key;
+    const bool empty_table = std::holds_alternative<std::monostate>(entry.value);
+    const std::size_t dot = empty_table ? full.size() : full.find('.');
+    if (dot == std::string_view::npos) {  // before any table
+      if (std::find(known.begin(), known.end(), full) == known.end()) {
+        return refuse_at(path, entry, fmt::format("unknown key \"{}\"", full), nearest(full, known));
+      }
+      return refuse_at(path, entry, fmt::format("the key \"{}\" must stand in the table [defaults]", full), "");
     }
-    const std::string_view near = nearest(full, known);
-    return fail(Code::configuration,
-                fmt::format("{}:{}:{}: unknown key \"{}\"", path, entry.line, entry.column,
-                            outside ? entry.key : entry.key.substr(kTable.size())),
-                near.empty() ? "" : fmt::format("did you mean \"{}\"?", near.substr(kTable.size())));
+    const std::string_view table = full.substr(0, dot);
+    if (table != kTables[0]) {
+      return refuse_at(path, entry, fmt::format("unknown table \"{}\"", table), nearest(table, kTables));
+    }
+    const std::string_view key = full.substr(std::min(dot + 1, full.size()));
+    if (empty_table || std::find(known.begin(), known.end(), key) != known.end()) continue;
+    return refuse_at(path, entry, fmt::format("unknown key \"{}\"", key), nearest(key, known));
   }
   return {};
 }
@@ -174,8 +185,9 @@ Result<Settings> resolve_settings(const GlobalFlags& flags, const Environment& e
       code = Code::configuration;
     } else {
       for (const TomlEntry& entry : file) {
-        if (entry.key.substr(entry.key.find('.') + 1) != row.key) continue;
-        setting = {std::string(row.key), value_text(entry), fmt::format("{}:{}:{}", file_path, entry.line, entry.column)};
+        if (entry.key != fmt::format("defaults.{}", row.key)) continue;
+        setting = {std::string(row.key), value_text(entry),
+                   fmt::format("{}:{}:{}", file_path, entry.line, entry.column)};
         code = Code::configuration;
         // The shell does not see the file, so its way of naming the home directory is understood here.
         const auto home = environment("HOME");
@@ -189,11 +201,11 @@ Result<Settings> resolve_settings(const GlobalFlags& flags, const Environment& e
       return fail(code, fmt::format("{}: the data directory is empty", setting.origin));
     }
     if (!apply(settings.globals, row.key, setting.value)) {
-      return fail(code, fmt::format("{}: {}\"{}\" is not allowed: expected {}", setting.origin,
-                                    setting.origin == row.flag || setting.origin == row.variable
-                                        ? ""
-                                        : fmt::format("{}: ", row.key),
-                                    setting.value, row.allowed));
+      return fail(
+          code,
+          fmt::format("{}: {}\"{}\" is not allowed: expected {}", setting.origin,
+                      setting.origin == row.flag || setting.origin == row.variable ? "" : fmt::format("{}: ", row.key),
+                      setting.value, row.allowed));
     }
     settings.origins.push_back(std::move(setting));
   }

@@ -34,15 +34,15 @@ struct Settings {
 using Environment = std::function<std::optional<std::string>(const char* name)>;
 std::optional<std::string> process_environment(const char* name);
 
-// Where the settings file is looked for: $LEAT_CONFIG, $XDG_CONFIG_HOME/leat/config.toml, ~/.config/leat/config.toml; empty when
-// there is no home either.
+// Where the settings file is looked for: $LEAT_CONFIG, $XDG_CONFIG_HOME/leat/config.toml, ~/.config/leat/config.toml;
+// empty when there is no home either.
 std::string settings_path(const Environment& environment);
 
 // The entries of the settings file; none when it is not there, unless LEAT_CONFIG names it. Errors: configuration.
 Result<std::vector<TomlEntry>> read_settings_file(const Environment& environment);
 
-// Each setting from the flag, else the environment, else [defaults] in the file, else built in. Pure. Errors: usage for a bad flag,
-// configuration for a bad variable, a bad value in the file or a key that is not known.
+// Each setting from the flag, else the environment, else [defaults] in the file, else built in. Pure. Errors: usage for
+// a bad flag, configuration for a bad variable, a bad value in the file or a key that is not known.
 Result<Settings> resolve_settings(const GlobalFlags& flags, const Environment& environment,
                                   std::span<const TomlEntry> file, std::string_view file_path);
 

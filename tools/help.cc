@@ -119,8 +119,8 @@ std::string group_text(std::span<const CommandRow> table, std::string_view group
   for (const CommandRow& row : table) {
     if (row.group == group) entries.push_back({full_name(row), std::string(row.summary)});
   }
-  return fmt::format("Usage: leat {} COMMAND [ARGUMENTS]\n\n{}\n'leat help {} COMMAND' shows examples and all flags.\n", group,
-                     columns(entries, name_width(entries)), group);
+  return fmt::format("Usage: leat {} COMMAND [ARGUMENTS]\n\n{}\n'leat help {} COMMAND' shows examples and all flags.\n",
+                     group, columns(entries, name_width(entries)), group);
 }
 
 std::string command_text(const CommandRow& row, const CLI::App& app, bool examples) {
@@ -173,7 +173,9 @@ namespace {
 // `leat help [COMMAND]`.
 class Help : public Command {
  public:
-  void add_options(CLI::App& app) override { add_names(app, "COMMAND", words_, "a command, or the first word of several"); }
+  void add_options(CLI::App& app) override {
+    add_names(app, "COMMAND", words_, "a command, or the first word of several");
+  }
 
   Result<void> run(Context&) override {
     const std::span<const CommandRow> table = command_table();

@@ -24,8 +24,8 @@ std::string group_text(std::span<const CommandRow> table, std::string_view group
 // One command: usage and flags; with `examples`, what it is and how it is used first.
 std::string command_text(const CommandRow& row, const CLI::App& app, bool examples);
 
-// Names `app` after the command and declares its flags, -h, --help, -V and the global ones. They are bound to `command` and `flags`,
-// which must outlive it.
+// Names `app` after the command and declares its flags, -h, --help, -V and the global ones. They are bound to `command`
+// and `flags`, which must outlive it.
 void declare_options(CLI::App& app, Command& command, GlobalFlags& flags);
 
 }  // namespace leat::tools

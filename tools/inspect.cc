@@ -81,18 +81,22 @@ class Inspect : public Command {
 
 class InspectSegments : public Inspect {
   const std::vector<Column>& columns() const override {
-    static const std::vector<Column> kColumns = {
-        {"PARTITION", "partition"}, {"BASE", "base"},   {"NEXT", "next"},
-        {"BYTES", "bytes"},         {"STATE", "state"}, {"INDEX ENTRIES", "index_entries"},
-        {"TIME INDEX ENTRIES", "time_index_entries"}};
+    static const std::vector<Column> kColumns = {{"PARTITION", "partition"},
+                                                 {"BASE", "base"},
+                                                 {"NEXT", "next"},
+                                                 {"BYTES", "bytes"},
+                                                 {"STATE", "state"},
+                                                 {"INDEX ENTRIES", "index_entries"},
+                                                 {"TIME INDEX ENTRIES", "time_index_entries"}};
     return kColumns;
   }
 
   Result<void> inspect(PartitionId id, const PartitionInspection& partition, RowPrinter& rows,
                        InspectionFindings& findings) override {
     for (const SegmentSummary& segment : TRY(partition.segments(range(), findings))) {
-      TRY(rows.add({cell(std::int64_t{id.value}), cell(segment.base.value), cell(segment.next.value), cell(segment.bytes),
-                    cell(segment.active ? "active" : "sealed"), cell(segment.offset_entries), cell(segment.time_entries)}));
+      TRY(rows.add({cell(std::int64_t{id.value}), cell(segment.base.value), cell(segment.next.value),
+                    cell(segment.bytes), cell(segment.active ? "active" : "sealed"), cell(segment.offset_entries),
+                    cell(segment.time_entries)}));
     }
     return {};
   }
@@ -108,8 +112,8 @@ class InspectDump : public Inspect {
  private:
   const std::vector<Column>& columns() const override {
     static const std::vector<Column> kColumns = {
-        {"PARTITION", "partition"}, {"SEGMENT", "segment"}, {"FIRST", "first"},           {"LAST", "last"},
-        {"POSITION", "position"},   {"BYTES", "bytes"},     {"CODEC", "codec"},           {"RECORDS", "records"},
+        {"PARTITION", "partition"}, {"SEGMENT", "segment"},   {"FIRST", "first"}, {"LAST", "last"},
+        {"POSITION", "position"},   {"BYTES", "bytes"},       {"CODEC", "codec"}, {"RECORDS", "records"},
         {"TIME", "time"},           {"MAX TIME", "max_time"}, {"CRC", "crc"}};
     return kColumns;
   }
@@ -132,8 +136,12 @@ class InspectDump : public Inspect {
 
 class InspectIndex : public Inspect {
   const std::vector<Column>& columns() const override {
-    static const std::vector<Column> kColumns = {{"PARTITION", "partition"}, {"SEGMENT", "segment"}, {"INDEX", "index"},
-                                                 {"OFFSET", "offset"},       {"POSITION", "position"}, {"TIME", "time"},
+    static const std::vector<Column> kColumns = {{"PARTITION", "partition"},
+                                                 {"SEGMENT", "segment"},
+                                                 {"INDEX", "index"},
+                                                 {"OFFSET", "offset"},
+                                                 {"POSITION", "position"},
+                                                 {"TIME", "time"},
                                                  {"POINTS AT BATCH", "points_at_batch"}};
     return kColumns;
   }

@@ -80,6 +80,7 @@ class EnvelopeHandler {
 
   const std::string& fault() const { return fault_; }
 
+  // NOLINTBEGIN(readability-identifier-naming)
   bool Null() {
     switch (place_) {
       case Place::header:
@@ -191,6 +192,7 @@ class EnvelopeHandler {
     place_ = Place::headers;
     return add_header();
   }
+  // NOLINTEND(readability-identifier-naming)
 
  private:
   enum class Place : std::uint8_t { top, object, headers, header };

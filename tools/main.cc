@@ -52,8 +52,8 @@ int exit_status(Code code) {
   return 70;
 }
 
-// A standard descriptor that is closed would be given to the next file that is opened, and records would be written over by
-// messages. It is filled with something that cannot be used, so that its use fails as if it were closed.
+// A standard descriptor that is closed would be given to the next file that is opened, and records would be written
+// over by messages. It is filled with something that cannot be used, so that its use fails as if it were closed.
 void occupy_standard_descriptors() {
   for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     if (::fcntl(descriptor, F_GETFD) >= 0 || errno != EBADF) continue;
@@ -122,8 +122,8 @@ Result<void> run(std::span<const std::string> words) {
   return out().write(overview_text(table));
 }
 
-// The end of the process: what is buffered is written, what went wrong is said. A signal that was waited out, or a reader that
-// has gone away, ends it as the shell expects.
+// The end of the process: what is buffered is written, what went wrong is said. A signal that was waited out, or a
+// reader that has gone away, ends it as the shell expects.
 int finish(Result<void> result) {
   if (auto flushed = out().flush(); result && !flushed) result = std::move(flushed);
   const bool stopped = stop_signal() != 0 && (result || result.error().code == Code::interrupted);

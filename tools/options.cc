@@ -64,14 +64,14 @@ CLI::Option* add_partitions(CLI::App& app, std::vector<PartitionId>& partitions,
       ->allow_extra_args(false);
 }
 
-CLI::Option* add_text(CLI::App& app, const std::string& names, std::optional<std::string>& value, const std::string& help,
-                      const std::string& placeholder) {
+CLI::Option* add_text(CLI::App& app, const std::string& names, std::optional<std::string>& value,
+                      const std::string& help, const std::string& placeholder) {
   return add_parsed(app, names, value, help, placeholder,
                     [](std::string_view, const std::string& text) -> Result<std::string> { return text; });
 }
 
-CLI::Option* add_texts(CLI::App& app, const std::string& names, std::vector<std::string>& values, const std::string& help,
-                       const std::string& placeholder) {
+CLI::Option* add_texts(CLI::App& app, const std::string& names, std::vector<std::string>& values,
+                       const std::string& help, const std::string& placeholder) {
   return app
       .add_option_function<std::vector<std::string>>(
           names, [&values](const std::vector<std::string>& texts) { values = texts; }, help)
@@ -81,14 +81,14 @@ CLI::Option* add_texts(CLI::App& app, const std::string& names, std::vector<std:
 
 CLI::Option* add_count(CLI::App& app, const std::string& names, std::optional<std::int64_t>& value,
                        const std::string& help, std::int64_t minimum) {
-  return add_parsed(app, names, value, help, "N",
-                    [minimum](std::string_view name, const std::string& text) -> Result<std::int64_t> {
-                      const std::int64_t number = TRY(parse_count(name, text));
-                      if (number < minimum) {
-                        return fail(Code::usage, fmt::format("{} is too small: at least {} is needed", number, minimum));
-                      }
-                      return number;
-                    });
+  return add_parsed(
+      app, names, value, help, "N", [minimum](std::string_view name, const std::string& text) -> Result<std::int64_t> {
+        const std::int64_t number = TRY(parse_count(name, text));
+        if (number < minimum) {
+          return fail(Code::usage, fmt::format("{} is too small: at least {} is needed", number, minimum));
+        }
+        return number;
+      });
 }
 
 CLI::Option* add_size(CLI::App& app, const std::string& names, std::optional<std::int64_t>& value,

@@ -1,5 +1,5 @@
-// Flag groups that several commands share, and flags whose text is parsed by libcore instead of CLI11 (which reads 010 as
-// eight). A value that does not parse is a usage error that names the flag. Never touches files.
+// Flag groups that several commands share, and flags whose text is parsed by libcore instead of CLI11 (which reads 010
+// as eight). A value that does not parse is a usage error that names the flag. Never touches files.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -36,19 +36,21 @@ CLI::Option* add_names(CLI::App& app, const std::string& placeholder, std::vecto
 CLI::Option* add_partitions(CLI::App& app, std::vector<PartitionId>& partitions, const std::string& help);
 
 // An option whose value is bytes as they are given. `placeholder` stands for the value in the help.
-CLI::Option* add_text(CLI::App& app, const std::string& names, std::optional<std::string>& value, const std::string& help,
-                      const std::string& placeholder);
+CLI::Option* add_text(CLI::App& app, const std::string& names, std::optional<std::string>& value,
+                      const std::string& help, const std::string& placeholder);
 // The same, given any number of times with one value each time.
-CLI::Option* add_texts(CLI::App& app, const std::string& names, std::vector<std::string>& values, const std::string& help,
-                       const std::string& placeholder);
+CLI::Option* add_texts(CLI::App& app, const std::string& names, std::vector<std::string>& values,
+                       const std::string& help, const std::string& placeholder);
 // A whole number of at least `minimum`.
 CLI::Option* add_count(CLI::App& app, const std::string& names, std::optional<std::int64_t>& value,
                        const std::string& help, std::int64_t minimum = 0);
-CLI::Option* add_size(CLI::App& app, const std::string& names, std::optional<std::int64_t>& value, const std::string& help);
+CLI::Option* add_size(CLI::App& app, const std::string& names, std::optional<std::int64_t>& value,
+                      const std::string& help);
 CLI::Option* add_duration(CLI::App& app, const std::string& names, std::optional<Milliseconds>& value,
                           const std::string& help);
 // A time as cli.md writes them; "now" and "-1h" are seen from the moment the command line is read.
-CLI::Option* add_time(CLI::App& app, const std::string& names, std::optional<TimestampMs>& value, const std::string& help);
+CLI::Option* add_time(CLI::App& app, const std::string& names, std::optional<TimestampMs>& value,
+                      const std::string& help);
 
 // Reports `error` as the usage error of `option` while the command line is being read.
 [[noreturn]] void refuse_option(const std::string& option, const Error& error);

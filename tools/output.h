@@ -14,8 +14,8 @@ namespace leat::tools {
 // Buffered standard output, written in large blocks.
 class StandardOutput {
  public:
-  // Appends; written through once the buffer is full. Errors: io. A reader that has gone away (EPIPE) is no error here: it
-  // sets broken(), and what is still to be written is dropped.
+  // Appends; written through once the buffer is full. Errors: io. A reader that has gone away (EPIPE) is no error here:
+  // it sets broken(), and what is still to be written is dropped.
   Result<void> write(std::string_view bytes);
   // Writes out all that is buffered.
   Result<void> flush();
@@ -60,10 +60,10 @@ struct Cell {
 };
 Cell cell(std::string_view text);
 Cell cell(std::int64_t number);
-Cell time_cell(TimestampMs time);                     // RFC 3339 in both
-Cell age_cell(TimestampMs since, TimestampMs now);    // an age for people, RFC 3339 in JSON
-Cell size_cell(std::int64_t bytes);                   // "1.2 KiB" for people, a number in JSON
-Cell null_cell();                                     // "-" and null
+Cell time_cell(TimestampMs time);                   // RFC 3339 in both
+Cell age_cell(TimestampMs since, TimestampMs now);  // an age for people, RFC 3339 in JSON
+Cell size_cell(std::int64_t bytes);                 // "1.2 KiB" for people, a number in JSON
+Cell null_cell();                                   // "-" and null
 
 struct Column {
   std::string heading;  // "LAST SEEN"
@@ -72,8 +72,8 @@ struct Column {
 
 enum class ListFormat { table, json };
 
-// Prints rows as they come, for listings that may be longer than memory: a table's columns grow where a later row is wider.
-// finish() ends the listing. The columns must outlive it.
+// Prints rows as they come, for listings that may be longer than memory: a table's columns grow where a later row is
+// wider. finish() ends the listing. The columns must outlive it.
 class RowPrinter {
  public:
   RowPrinter(ListFormat format, const std::vector<Column>& columns);
@@ -90,9 +90,9 @@ class RowPrinter {
   bool any_ = false;
 };
 
-// Prints rows as a table (two leading spaces, two between columns, left-aligned, no trailing spaces) or as a JSON array of objects.
-// An empty table prints `when_empty` on stderr; empty JSON is [].
-Result<void> print_rows(ListFormat format, const std::vector<Column>& columns, const std::vector<std::vector<Cell>>& rows,
-                        std::string_view when_empty);
+// Prints rows as a table (two leading spaces, two between columns, left-aligned, no trailing spaces) or as a JSON array
+// of objects. An empty table prints `when_empty` on stderr; empty JSON is [].
+Result<void> print_rows(ListFormat format, const std::vector<Column>& columns,
+                        const std::vector<std::vector<Cell>>& rows, std::string_view when_empty);
 
 }  // namespace leat::tools

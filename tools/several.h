@@ -9,8 +9,8 @@
 
 namespace leat::tools {
 
-// Calls `act` for every name. The first failure ends it, unless `continue_on_error`: then each is printed, and the result is
-// partial when there were several names. `what` is their plural ("topics").
+// Calls `act` for every name. The first failure ends it, unless `continue_on_error`: then each is printed, and the
+// result is partial when there were several names. `what` is their plural ("topics").
 Result<void> for_each_name(const std::vector<std::string>& names, const std::string& what, bool continue_on_error,
                            const std::function<Result<void>(const std::string&)>& act);
 

@@ -13,8 +13,8 @@ unsigned byte_at(std::string_view text, std::size_t i) {
   return static_cast<unsigned char>(text[i]);
 }
 
-// The length of the well-formed UTF-8 sequence at `text[i]`, or 0. The bounds of the second byte rule out overlong forms,
-// surrogates and what lies above U+10FFFF (Unicode, table 3-7).
+// The length of the well-formed UTF-8 sequence at `text[i]`, or 0. The bounds of the second byte rule out overlong
+// forms, surrogates and what lies above U+10FFFF (Unicode, table 3-7).
 std::size_t sequence_length(std::string_view text, std::size_t i) {
   const unsigned first = byte_at(text, i);
   if (first < 0x80) return 1;

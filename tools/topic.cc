@@ -32,14 +32,16 @@ class TopicCreate : public Command {
   Result<void> run(Context& context) override {
     TRY(check_names("topic", names_));
     if (partitions_ && *partitions_ > kPartitionsMax) {
-      return fail(Code::usage, fmt::format("--partitions: {} is too many: at most {} are allowed", *partitions_, kPartitionsMax));
+      return fail(Code::usage,
+                  fmt::format("--partitions: {} is too many: at most {} are allowed", *partitions_, kPartitionsMax));
     }
     if (partitions_) settings_.partitions = static_cast<std::int32_t>(*partitions_);
     TRY(check_settings(settings_));
     if (dry_run_) return rehearse(context);
     const auto backend = TRY(context.open_backend(true));
     // All or none, as far as that can be seen beforehand.
-    if (names_.size() > 1) TRY(for_each_name(names_, "topics", false, [&](const auto& name) { return check(*backend, name); }));
+    if (names_.size() > 1)
+      TRY(for_each_name(names_, "topics", false, [&](const auto& name) { return check(*backend, name); }));
     return for_each_name(names_, "topics", false, [&](const std::string& name) -> Result<void> {
       const auto created = backend->create_topic(name, settings_);
       if (created) return out().write(fmt::format("topic \"{}\" created\n", name));
@@ -182,7 +184,8 @@ class TopicDelete : public Command {
     for (const ConsumerOffset& offset : *consumers) {
       if (offset.topic != name || offset.consumer == last) continue;
       last = offset.consumer;
-      print_note(fmt::format("consumer \"{}\" {} its offsets on topic \"{}\"", last, dry_run_ ? "would lose" : "lost", name));
+      print_note(
+          fmt::format("consumer \"{}\" {} its offsets on topic \"{}\"", last, dry_run_ ? "would lose" : "lost", name));
     }
     return {};
   }

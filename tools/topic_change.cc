@@ -28,9 +28,10 @@ class TopicAddPartition : public Command {
     TRY(backend->add_partitions(name_, static_cast<std::int32_t>(count)));
     const TopicInfo info = TRY(backend->describe_topic(name_));
     TRY(out().write(fmt::format("topic \"{}\" has {} partitions now\n", name_, info.settings.partitions)));
-    print_warning(fmt::format("keys of topic \"{}\" map to other partitions from now on: records of a key written before stay "
-                              "where they are",
-                              name_));
+    print_warning(
+        fmt::format("keys of topic \"{}\" map to other partitions from now on: records of a key written before stay "
+                    "where they are",
+                    name_));
     return {};
   }
 
@@ -78,7 +79,8 @@ class TopicSet : public Command {
                              const std::vector<std::pair<std::string, std::string>>& pairs) const {
     std::vector<std::vector<Cell>> rows;
     for (std::size_t i = 0; i < after.size(); ++i) {
-      const bool named = std::any_of(pairs.begin(), pairs.end(), [&](const auto& pair) { return pair.first == after[i].first; });
+      const bool named =
+          std::any_of(pairs.begin(), pairs.end(), [&](const auto& pair) { return pair.first == after[i].first; });
       if (named) rows.push_back({cell(after[i].first), cell(before[i].second), cell(after[i].second)});
     }
     return print_rows(format_, {{"SETTING", "setting"}, {"PRIOR", "prior"}, {"NEW", "new"}}, rows, "");
@@ -95,7 +97,8 @@ class TopicTrim : public Command {
     add_topic(app, name_);
     auto* before = add_parsed(app, "--before", target_,
                               "remove records before this offset, or before this time (an epoch time as @1732150000)",
-                              "OFFSET|TIME", [](std::string_view name, const std::string& text) { return parse_before(name, text); });
+                              "OFFSET|TIME",
+                              [](std::string_view name, const std::string& text) { return parse_before(name, text); });
     add_parsed(app, "--keep", target_, "keep the last N records of each partition", "N",
                [](std::string_view name, const std::string& text) -> Result<TrimTarget> {
                  return TrimTarget{TrimTarget::Kind::keep_records, TRY(parse_not_negative(name, text))};
@@ -114,7 +117,8 @@ class TopicTrim : public Command {
     const std::int64_t removed = count_removed(plan);
     TRY(name_losers(*backend, plan));
     if (!dry_run_ && removed > 0) {
-      TRY(context.confirm(fmt::format("remove {} {} from topic \"{}\"?", removed, removed == 1 ? "record" : "records", name_)));
+      TRY(context.confirm(
+          fmt::format("remove {} {} from topic \"{}\"?", removed, removed == 1 ? "record" : "records", name_)));
       return print(TRY(backend->trim_topic(name_, *target_, partitions_, true)));
     }
     return print(plan);
@@ -163,10 +167,11 @@ class TopicTrim : public Command {
   Result<void> print(const std::vector<TrimResult>& trims) const {
     std::vector<std::vector<Cell>> rows;
     for (const TrimResult& trim : trims) {
-      rows.push_back({cell(std::int64_t{trim.partition.value}), cell(trim.prior_start.value), cell(trim.new_start.value)});
+      rows.push_back(
+          {cell(std::int64_t{trim.partition.value}), cell(trim.prior_start.value), cell(trim.new_start.value)});
     }
-    return print_rows(format_, {{"PARTITION", "partition"}, {"PRIOR-START", "prior_start"}, {"NEW-START", "new_start"}}, rows,
-                      "No partitions found");
+    return print_rows(format_, {{"PARTITION", "partition"}, {"PRIOR-START", "prior_start"}, {"NEW-START", "new_start"}},
+                      rows, "No partitions found");
   }
 
   std::string name_;

@@ -37,9 +37,15 @@ const std::vector<Column> kPartitionColumns = {
     {"END", "end"},     {"RECORDS", "records"},     {"OLDEST", "oldest"},     {"NEWEST", "newest"}};
 
 Row partition_row(const PartitionInfo& info) {
-  return {cell(info.topic),          cell(std::int64_t{info.partition.value}), cell(info.segments),
-          bytes_cell(info.bytes),    cell(info.start.value),                   cell(info.end.value),
-          cell(info.end - info.start), when_cell(info.oldest),                 when_cell(info.newest)};
+  return {cell(info.topic),
+          cell(std::int64_t{info.partition.value}),
+          cell(info.segments),
+          bytes_cell(info.bytes),
+          cell(info.start.value),
+          cell(info.end.value),
+          cell(info.end - info.start),
+          when_cell(info.oldest),
+          when_cell(info.newest)};
 }
 
 std::vector<Column> consumer_columns(bool with_lag) {
@@ -123,12 +129,9 @@ Result<void> print_description_json(const TopicInfo& info, std::span<const Parti
 }  // namespace
 
 Result<void> print_topics(ListFormat format, std::span<const TopicInfo> topics) {
-  std::vector<Column> columns = {{"NAME", "name"},
-                                 {"PARTITIONS", "partitions"},
-                                 {"RETENTION", "retention"},
-                                 {"COMPRESSION", "compression"},
-                                 {"RECORDS", "records"},
-                                 {"SIZE", "size"}};
+  std::vector<Column> columns = {{"NAME", "name"},           {"PARTITIONS", "partitions"},
+                                 {"RETENTION", "retention"}, {"COMPRESSION", "compression"},
+                                 {"RECORDS", "records"},     {"SIZE", "size"}};
   // A program wants the limits as numbers.
   const bool json = format == ListFormat::json;
   if (json) {

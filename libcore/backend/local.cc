@@ -77,7 +77,7 @@ class LocalBackend final : public Backend {
     TRY(change(wanted));
     TRY(check_settings(wanted));
     TRY(hold_start(topic, wanted));
-    const DirectoryLock lock = TRY(data_dir_.lock());
+    const DataDirLock lock = TRY(data_dir_.lock());
     TRY(topic.check_alive());
     TopicFile file = TRY(load_topic_file(topic.directory()));
     const std::int32_t partitions = file.settings.partitions;
@@ -214,10 +214,13 @@ class LocalBackend final : public Backend {
       auto file = TRY(OffsetsFile::open(data_dir_, consumer, name, topic->id(), count,
                                         execute ? OffsetsFile::Access::write_anew : OffsetsFile::Access::read));
       if (!file) return {};
-      for (const PartitionId partition : all_or(partitions, count)) {
-        if (partition.value >= count) continue;
+      std::vector<PartitionId> chosen = all_or(partitions, count);
+      std::erase_if(chosen, [count](PartitionId partition) { return partition.value < 0 || partition.value >= count; });
+      for (const PartitionId partition : chosen) {
         const bool in_use = execute ? !TRY(file->claim(partition)) : TRY(file->claimed_elsewhere(partition));
         if (in_use) return std::unexpected(file->in_use(consumer, name, partition));
+      }
+      for (const PartitionId partition : chosen) {
         const auto stored = file->load(partition);
         if (stored && !*stored) continue;
         if (execute) TRY(file->clear(partition));

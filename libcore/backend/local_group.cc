@@ -38,6 +38,12 @@ class LocalGroupReader final : public GroupReader {
       if (file == files_.end() || !file->second || cursor == reader_->cursors().end()) {
         return fail(Code::busy, fmt::format("partition {} of \"{}\" is not this member's", position.partition.value, position.topic));
       }
+      TRY((*cursor)->topic->check_alive());
+      // What has been handed out lies inside the range known; only a position made up by the caller needs another look.
+      if (position.next > (*cursor)->range.end && position.next > TRY((*cursor)->reader.visible()).end) {
+        return fail(Code::usage, fmt::format("offset {} of partition {} of \"{}\" lies behind the end of the log", position.next.value,
+                                             position.partition.value, position.topic));
+      }
       TRY((*cursor)->reader.make_durable(position.next));
       TRY(file->second->store(position.partition, position.next, now_ms()));
       if (std::ranges::find(touched, &*file->second) == touched.end()) touched.push_back(&*file->second);
@@ -57,6 +63,7 @@ class LocalGroupReader final : public GroupReader {
  private:
   // Where a partition goes on; claims it first, unless the strategy claims nothing.
   Result<std::optional<Offset>> resume(const Topic& topic, PartitionId partition, const VisibleRange& range) {
+    if (!claims_ && options_.reset) return std::nullopt;
     auto [entry, missing] = files_.try_emplace(topic.name());
     std::optional<OffsetsFile>& file = entry->second;
     if (missing) {

@@ -32,6 +32,7 @@ struct Lane {
   std::vector<EncodedBatch> finished;
   std::size_t finished_bytes = 0;
   std::optional<Appended> uncommitted;
+  bool has_appended = false;  // an append has succeeded
   std::deque<OffsetRun> runs;  // offsets of records not yet acknowledged; kept only when receipts are wanted
 };
 
@@ -45,7 +46,9 @@ class LocalProducer final : public Producer {
 
   ~LocalProducer() override {
     for (const auto& lane : lanes_) {
-      if (lane) maintain(*lane);
+      if (!lane) continue;
+      maintain(*lane);
+      sync_far_behind(*lane);
     }
   }
 
@@ -57,7 +60,14 @@ class LocalProducer final : public Producer {
     }
     const PartitionId partition = options_.partition ? *options_.partition : chooser_.choose(record);
     Lane& lane = *TRY(lane_of(partition));
-    TRY(lane.builder.add(record, record.timestamp ? *record.timestamp : now_ms()));
+    const TimestampMs timestamp = record.timestamp ? *record.timestamp : now_ms();
+    auto added = lane.builder.add(record, timestamp);
+    if (!added && !lane.builder.empty()) {
+      // What does not fit behind the others may do so alone.
+      TRY(remember_failure(close_batch(lane)));
+      added = lane.builder.add(record, timestamp);
+    }
+    TRY(std::move(added));
     ++unacknowledged_;
     if (callback_) order_.push_back(partition);
     if (lane.builder.plain_bytes() < options_.batch_bytes) return {};
@@ -132,6 +142,7 @@ class LocalProducer final : public Producer {
     const Appended appended = TRY(lane.partition.append(lane.finished));
     // A batch of an earlier epoch was cut: the commit of the later one must not speak for it.
     if (!lane.uncommitted || lane.uncommitted->epoch == appended.epoch) lane.uncommitted = appended;
+    lane.has_appended = true;
     if (callback_) lane.runs.push_back({appended.base, appended.end - appended.base});
     lane.finished.clear();
     lane.finished_bytes = 0;
@@ -176,6 +187,17 @@ class LocalProducer final : public Producer {
     const bool rolled = lane.partition.take_rolled();
     if (rolled && topic_->settings().cleanup == Cleanup::compact) (void)compact_partition(lane.partition, now_ms());
     if (lane.partition.take_retention_due()) (void)apply_retention(lane.partition, now_ms());
+  }
+
+  // Where nobody syncs (durability os), whoever opens the log next would have to walk all of it: a writer that ends in order leaves
+  // at most a few MiB to walk.
+  void sync_far_behind(Lane& lane) {
+    constexpr std::int64_t kWalkBytesMax = 4 << 20;
+    if (!lane.has_appended) return;
+    const auto durable = lane.partition.durable_end();
+    const auto end = lane.partition.end();
+    if (!durable || !end || (durable->segment_base == end->segment_base && end->position - durable->position < kWalkBytesMax)) return;
+    (void)lane.partition.commit({end->end, end->end, end->epoch});
   }
 
   std::unique_ptr<Topic> topic_;

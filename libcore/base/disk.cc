@@ -102,9 +102,11 @@ Result<void> File::write_at(std::span<const Bytes> pieces, std::int64_t position
     std::size_t used = 0;
     for (std::size_t i = piece; i < pieces.size() && used < kVectorMax; ++i) {
       const std::size_t skip = i == piece ? offset : 0;
+      if (pieces[i].size() == skip) continue;
       // pwritev takes pointers to mutable bytes but does not change them.
       vector[used++] = {const_cast<std::byte*>(pieces[i].data()) + skip, pieces[i].size() - skip};
     }
+    if (used == 0) break;
     if ((errno = injected_fault(DiskCall::write, path_)) != 0) return fault("write to", path_);
     const ssize_t count = ::pwritev(fd(), vector.data(), static_cast<int>(used), position);
     if (count < 0 && errno == EINTR) continue;
@@ -112,7 +114,7 @@ Result<void> File::write_at(std::span<const Bytes> pieces, std::int64_t position
     position += count;
     offset += static_cast<std::size_t>(count);
     while (piece < pieces.size() && offset >= pieces[piece].size()) offset -= pieces[piece++].size();
-    if (count == 0 && piece < pieces.size()) {
+    if (count == 0) {
       errno = ENOSPC;
       return fault("write to", path_);
     }
@@ -234,6 +236,8 @@ Result<Directory> Directory::open_directory(std::string_view name) const {
 Result<Directory> Directory::make_directory(std::string_view name) const {
   const std::string path = path_of(name);
   if ((errno = injected_fault(DiskCall::make_directory, path)) != 0) return fault("create directory", path);
+  // mkdirat, unlike openat2, would follow a path to elsewhere.
+  if (name.find('/') != std::string_view::npos) return fail_errno(EXDEV, fmt::format("cannot create directory {}", path));
   const bool made = ::mkdirat(fd(), std::string(name).c_str(), 0700) == 0;
   if (!made && errno != EEXIST) return fault("create directory", path);
   Directory directory = TRY(open_directory(name));

@@ -138,7 +138,7 @@ class Directory {
   Result<void> sync() const;
   // Replaces `name` by `content` atomically and durably: temp file, sync, rename, sync of the directory.
   Result<void> replace_file(std::string_view name, std::string_view content) const;
-  // The whole content of a small file. Errors: not_found, io (larger than bytes_max).
+  // The whole content of a small file. Errors: not_found, configuration (larger than bytes_max), io.
   Result<std::string> read_file(std::string_view name, std::size_t bytes_max) const;
 
  private:

@@ -43,8 +43,11 @@ Result<void> flatten(const toml::table& table, const std::string& prefix, std::s
       return fail_at(path, key.source().begin, fmt::format("key \"{}\" must not contain a dot", key.str()));
     }
     const std::string name = prefix.empty() ? std::string(key.str()) : fmt::format("{}.{}", prefix, key.str());
-    TomlEntry entry{name, {}, at.line, at.column};
-    if (const auto* child = node.as_table()) {
+    const toml::source_position key_at = key.source().begin;
+    TomlEntry entry{name, {}, at.line, at.column, key_at.line, key_at.column};
+    if (const auto* child = node.as_table(); child != nullptr && child->empty()) {
+      entry.value = std::monostate();
+    } else if (child != nullptr) {
       TRY(flatten(*child, name, path, entries));
       continue;
     } else if (const auto* text = node.as_string()) {

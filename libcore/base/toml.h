@@ -11,13 +11,16 @@
 
 namespace leat {
 
-// One `key = value` of a TOML document. Tables are flattened: key `b` in [a] is "a.b". Arrays and dates are not values of any
-// of our files and are reported as errors by parse_toml.
+// One `key = value` of a TOML document. Tables are flattened: key `b` in [a] is "a.b". Arrays and dates are not values
+// of any of our files and are reported as errors by parse_toml. A table without keys is an entry of its own, with
+// std::monostate.
 struct TomlEntry {
   std::string key;
-  std::variant<std::string, std::int64_t, bool> value;
+  std::variant<std::string, std::int64_t, bool, std::monostate> value;
   std::uint32_t line = 0;    // of the value, from 1
   std::uint32_t column = 0;  // of the value, from 1
+  std::uint32_t key_line = 0;
+  std::uint32_t key_column = 0;
 };
 
 // The entries of `text` in the order of their lines. `path` names the file in messages. Errors: configuration, as

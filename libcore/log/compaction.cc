@@ -101,25 +101,39 @@ Result<Survivors> mark_survivors(const Directory& directory, const Scope& scope)
 // Writes one segment again with only what stays.
 class Rewriter {
  public:
-  Rewriter(const Directory& directory, Offset base, const Survivors& survivors, TimestampMs tombstones_before)
+  // Tombstones older than `tombstones_before` go; none does when it is absent.
+  Rewriter(const Directory& directory, Offset base, const Survivors& survivors, std::optional<TimestampMs> tombstones_before)
       : directory_(directory), base_(base), survivors_(survivors), tombstones_before_(tombstones_before) {}
 
-  // Whether so much is superseded that rewriting pays.
-  Result<bool> pays() {
+  // How many records the segment holds, and how many of them would go.
+  struct Counts {
     std::int64_t records = 0;
     std::int64_t dead = 0;
+
+    bool worth_rewriting() const { return dead > 0 && dead * 10 >= records; }
+  };
+  Result<Counts> count() {
+    Counts counts;
     TRY(for_each_batch(directory_, base_, -1, [&](const BatchAt& batch) -> Result<void> {
       for (const RecordView& record : TRY(decoder_.decode(batch.bytes))) {
-        ++records;
-        dead += !stays(record);
+        ++counts.records;
+        counts.dead += !stays(record);
       }
       return {};
     }));
-    return dead > 0 && dead * 10 >= records;
+    return counts;
   }
 
-  // The rewritten segment lies beside the old one, synced, on return.
+  // The rewritten segment lies beside the old one, synced, on return; after an error nothing does.
   Result<void> write() {
+    auto written = write_file();
+    // What a full disk leaves half-made takes up the space that is missing.
+    if (!written) (void)directory_.unlink(compacting_file_name(base_));
+    return written;
+  }
+
+ private:
+  Result<void> write_file() {
     file_ = TRY(directory_.open_file(compacting_file_name(base_), OpenMode::create_or_open));
     TRY(file_.truncate(0));
     TRY(for_each_batch(directory_, base_, -1, [&](const BatchAt& batch) { return rewrite(batch); }));
@@ -127,9 +141,8 @@ class Rewriter {
     return file_.sync_data();
   }
 
- private:
   bool stays(const RecordView& record) const {
-    return survivors_.stays(record.offset) && (record.value || record.timestamp >= tombstones_before_);
+    return survivors_.stays(record.offset) && (record.value || !tombstones_before_ || record.timestamp >= *tombstones_before_);
   }
 
   Result<void> rewrite(const BatchAt& batch) {
@@ -137,9 +150,9 @@ class Rewriter {
     const auto staying = static_cast<std::size_t>(std::ranges::count_if(records, [this](const RecordView& r) { return stays(r); }));
     const BatchHeader& header = batch.header;
     if (staying == 0) {
+      gap_time_ = gap_ ? std::max(gap_time_, header.max_timestamp) : header.max_timestamp;
       if (!gap_) gap_ = header.base_offset;
       gap_end_ = header.end_offset();
-      gap_time_ = header.max_timestamp;
       return {};
     }
     TRY(close_gap());
@@ -170,7 +183,7 @@ class Rewriter {
   const Directory& directory_;
   Offset base_;
   const Survivors& survivors_;
-  TimestampMs tombstones_before_;
+  std::optional<TimestampMs> tombstones_before_;
   BatchDecoder decoder_;
   File file_;
   std::int64_t position_ = 0;
@@ -182,14 +195,25 @@ class Rewriter {
 // Puts the rewritten segment in the old one's place and lets its indexes be built anew.
 Result<void> take_place(Partition& partition, Offset base) {
   const Directory& directory = partition.directory();
-  TRY(partition.with_append_lock([&]() -> Result<void> {
+  auto renamed = partition.with_append_lock([&]() -> Result<void> {
     TRY(directory.rename(compacting_file_name(base), directory, log_file_name(base)));
-    TRY(directory.unlink(index_file_name(base)));
-    TRY(directory.unlink(time_index_file_name(base)));
     return directory.sync();
-  }));
-  const File log = TRY(directory.open_file(log_file_name(base), OpenMode::read));
-  return catch_up_index(directory, base, log, TRY(log.size()));
+  });
+  if (!renamed) {
+    (void)directory.unlink(compacting_file_name(base));
+    return renamed;
+  }
+  // The indexes are derived: until they fit again, their entries are checked against the log and passed over.
+  (void)directory.unlink(index_file_name(base));
+  (void)directory.unlink(time_index_file_name(base));
+  const File& state = partition.topic().state()->file();
+  const ByteRange lock = StateLocks::index(partition.id());
+  if (!TRY(try_lock_range(state, lock, LockKind::exclusive))) return {};
+  if (const auto log = directory.open_file(log_file_name(base), OpenMode::read)) {
+    if (const auto bytes = log->size()) (void)catch_up_index(directory, base, *log, *bytes);
+  }
+  unlock_range(state, lock);
+  return {};
 }
 
 }  // namespace
@@ -206,11 +230,18 @@ Result<void> compact_partition(Partition& partition, TimestampMs now) {
   const Survivors survivors = TRY(mark_survivors(directory, scope));
   const std::int64_t tombstone_ms = partition.topic().settings().retention_ms.value_or(kTombstoneRetention.count());
   scope.bases.pop_back();
+  // A tombstone may go only once nothing that it superseded is left before it: else the older value would come back.
+  bool all_gone_before = true;
   for (const Offset base : scope.bases) {
-    Rewriter rewriter(directory, base, survivors, now - tombstone_ms);
-    if (!TRY(rewriter.pays())) continue;
-    TRY(rewriter.write());
-    TRY(take_place(partition, base));
+    const std::optional<TimestampMs> tombstones_before = all_gone_before ? std::optional(now - tombstone_ms) : std::nullopt;
+    Rewriter rewriter(directory, base, survivors, tombstones_before);
+    const Rewriter::Counts counts = TRY(rewriter.count());
+    if (counts.worth_rewriting()) {
+      TRY(rewriter.write());
+      TRY(take_place(partition, base));
+    } else if (counts.dead > 0) {
+      all_gone_before = false;
+    }
   }
   return {};
 }

@@ -94,6 +94,12 @@ Result<DataDir> DataDir::open(const std::string& path, const DataDirOptions& opt
   return dir;
 }
 
+Result<DataDirLock> DataDir::lock() const {
+  Directory directory = TRY(root_.open_directory("."));
+  DirectoryLock lock = TRY(DirectoryLock::acquire(directory, lock_timeout_));
+  return DataDirLock(std::move(directory), std::move(lock));
+}
+
 Result<std::vector<std::string>> DataDir::topic_names() const {
   if (!root_.exists(kTopicsDirectory)) return {};
   std::vector<std::string> names = TRY(TRY(root_.open_directory(kTopicsDirectory)).list());

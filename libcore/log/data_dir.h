@@ -24,6 +24,16 @@ struct DataDirOptions {
   bool allow_any_file_system = false;
 };
 
+// The exclusive lock of a data directory, on a descriptor of its own, so that threads of one process exclude each other too.
+class DataDirLock {
+ public:
+  DataDirLock(Directory directory, DirectoryLock lock) : directory_(std::move(directory)), lock_(std::move(lock)) {}
+
+ private:
+  Directory directory_;  // before the lock: it must outlive it
+  DirectoryLock lock_;
+};
+
 // An open data directory. Threads: all members may be called by several at once.
 class DataDir {
  public:
@@ -45,7 +55,7 @@ class DataDir {
 
   // Excludes every other create, delete and settings change: a flock on the directory itself, so that there is no lock file to lose.
   // Errors: busy, io.
-  Result<DirectoryLock> lock() const { return DirectoryLock::acquire(root_, lock_timeout_); }
+  Result<DataDirLock> lock() const;
 
  private:
   DataDir(Directory root, Milliseconds lock_timeout) : root_(std::move(root)), lock_timeout_(lock_timeout) {}

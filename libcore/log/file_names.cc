@@ -35,7 +35,7 @@ std::string compacting_file_name(Offset base) { return segment_file_name(base, "
 std::optional<Offset> parse_log_file_name(std::string_view name) {
   if (name.size() != kOffsetDigits + kLogSuffix.size() || !name.ends_with(kLogSuffix)) return std::nullopt;
   const auto base = parse_decimal<std::int64_t>(name.substr(0, kOffsetDigits));
-  if (!base) return std::nullopt;
+  if (!base || log_file_name({*base}) != name) return std::nullopt;
   return Offset{*base};
 }
 

@@ -51,7 +51,8 @@ std::pair<std::size_t, std::size_t> PartitionInspection::segments_of(OffsetRange
   return {segment_of(bases_, range.from), static_cast<std::size_t>(last - bases_.begin())};
 }
 
-Result<std::vector<SegmentSummary>> PartitionInspection::segments(OffsetRange range, InspectionFindings& findings) const {
+Result<std::vector<SegmentSummary>> PartitionInspection::segments(OffsetRange range,
+                                                                  InspectionFindings& findings) const {
   std::vector<SegmentSummary> summaries;
   const auto [first, last] = segments_of(range);
   for (std::size_t i = first; i < last; ++i) {
@@ -67,7 +68,8 @@ Result<std::vector<SegmentSummary>> PartitionInspection::segments(OffsetRange ra
     SegmentWalk walk(log, hint.position, hint.base);
     for (bool more = true; more;) {
       const WalkStep step = TRY(walk.next(summary.bytes));
-      if (step.kind == WalkStep::Kind::bad) more = TRY(pass_bad_place(i, log, summary.bytes, step.fault, walk, findings));
+      if (step.kind == WalkStep::Kind::bad)
+        more = TRY(pass_bad_place(i, log, summary.bytes, step.fault, walk, findings));
       if (step.kind == WalkStep::Kind::end) more = false;
     }
     summary.next = walk.expected();
@@ -103,7 +105,8 @@ Result<bool> PartitionInspection::visit_segment(std::size_t index, OffsetRange r
     if (step.kind == WalkStep::Kind::end) {
       const bool sealed = index + 1 < bases_.size();
       if (sealed && walk.expected() != bases_[index + 1]) {
-        const std::string fault = fmt::format("the segment ends here, but the next one begins at offset {}", bases_[index + 1].value);
+        const std::string fault =
+            fmt::format("the segment ends here, but the next one begins at offset {}", bases_[index + 1].value);
         findings.damage.push_back(
             damage_error(log.path(), walk.position(), fault, walk.expected(), bases_.front(), bases_[index + 1]));
       }
@@ -120,7 +123,8 @@ Result<bool> PartitionInspection::visit_segment(std::size_t index, OffsetRange r
   }
 }
 
-// Notes what is wrong where `walk` stands and steps behind it. False when nothing of this segment is readable behind it.
+// Notes what is wrong where `walk` stands and steps behind it. False when nothing of this segment is readable behind
+// it.
 Result<bool> PartitionInspection::pass_bad_place(std::size_t index, const File& log, std::int64_t file_bytes,
                                                  const char* fault, SegmentWalk& walk,
                                                  InspectionFindings& findings) const {
@@ -134,7 +138,8 @@ Result<bool> PartitionInspection::pass_bad_place(std::size_t index, const File& 
   std::optional<Offset> readable;
   if (next) readable = next->base;
   if (!next && !active) readable = bases_[index + 1];
-  findings.damage.push_back(damage_error(log.path(), walk.position(), fault, walk.expected(), bases_.front(), readable));
+  findings.damage.push_back(
+      damage_error(log.path(), walk.position(), fault, walk.expected(), bases_.front(), readable));
   if (!next) return false;
   walk.jump(next->position, next->base);
   return true;
@@ -160,8 +165,10 @@ Result<std::vector<IndexEntryReport>> PartitionInspection::index_entries(OffsetR
       if (within(entry.offset)) reports.push_back({base, true, entry.offset, -1, entry.timestamp, good});
     }
     if (wrong > 0) {
-      findings.notices.push_back(fmt::format("{}: {} index {} no batch; no record is lost by it, a writer rebuilds the index",
-                                             log.path(), wrong, wrong == 1 ? "entry points at" : "entries point at"));
+      findings.notices.push_back(
+          fmt::format("{}: {} of the index entries beside it point at no batch; no record is lost by it, "
+                      "a writer makes the index anew",
+                      log.path(), wrong));
     }
   }
   return reports;

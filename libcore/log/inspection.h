@@ -1,5 +1,5 @@
-// What the files of a partition hold, for people who look into them. Changes nothing, takes no lock, believes nothing that the
-// log itself does not say, and goes on behind damage.
+// What the files of a partition hold, for people who look into them. Changes nothing, takes no lock, believes nothing
+// that the log itself does not say, and goes on behind damage.
 #pragma once
 
 #include <functional>
@@ -22,17 +22,17 @@ struct OffsetRange {
 // One segment and the indexes beside it.
 struct SegmentSummary {
   Offset base{};
-  Offset next{};                     // behind its last whole batch
-  std::int64_t bytes = 0;            // of the .log file
-  bool active = false;               // the last one, which is written to
-  std::int64_t offset_entries = 0;   // in the .index file
-  std::int64_t time_entries = 0;     // in the .timeindex file
+  Offset next{};                    // behind its last whole batch
+  std::int64_t bytes = 0;           // of the .log file
+  bool active = false;              // the last one, which is written to
+  std::int64_t offset_entries = 0;  // in the .index file
+  std::int64_t time_entries = 0;    // in the .timeindex file
 };
 
 // An entry of one of the two indexes.
 struct IndexEntryReport {
   Offset segment{};
-  bool by_time = false;          // from .timeindex, else .index
+  bool by_time = false;  // from .timeindex, else .index
   Offset offset{};
   std::int64_t position = -1;    // .index only
   TimestampMs timestamp{};       // .timeindex only
@@ -54,10 +54,11 @@ class PartitionInspection {
   // The segments that hold offsets of `range`. Errors: io.
   Result<std::vector<SegmentSummary>> segments(OffsetRange range, InspectionFindings& findings) const;
 
-  // Calls `visit` for every whole batch that holds offsets of `range`, in order, with the base offset of its segment. With `decode`,
-  // its records are decoded too. Errors: io, and those of `visit`.
+  // Calls `visit` for every whole batch that holds offsets of `range`, in order, with the base offset of its segment.
+  // With `decode`, its records are decoded too. Errors: io, and those of `visit`.
   using BatchVisitor = std::function<Result<void>(Offset segment, const BatchAt& batch)>;
-  Result<void> visit_batches(OffsetRange range, bool decode, InspectionFindings& findings, const BatchVisitor& visit) const;
+  Result<void> visit_batches(OffsetRange range, bool decode, InspectionFindings& findings,
+                             const BatchVisitor& visit) const;
 
   // The entries of both indexes for offsets of `range`, segment by segment. Errors: io.
   Result<std::vector<IndexEntryReport>> index_entries(OffsetRange range, InspectionFindings& findings) const;

@@ -11,12 +11,39 @@ namespace leat {
 
 namespace {
 
+// The largest timestamp of a segment's batches, as far as it can be read.
+struct MaxTimestamp {
+  TimestampMs value{std::numeric_limits<std::int64_t>::min()};
+  bool whole = false;  // the segment was read to its end
+};
+
+Result<MaxTimestamp> find_max_timestamp(const Directory& partition, Offset base) {
+  const File log = TRY(partition.open_file(log_file_name(base), OpenMode::read));
+  MaxTimestamp maximum;
+  const std::vector<TimeIndexEntry> times = TRY(read_time_index(partition, base));
+  const IndexHint hint = find_by_offset(partition, base, log, Offset{std::numeric_limits<std::int64_t>::max()});
+  // The time index speaks for what lies before the last indexed batch, the walk for the rest.
+  if (hint.position > 0 && !times.empty()) maximum.value = times.back().timestamp;
+  SegmentWalk walk(log, times.empty() ? 0 : hint.position, times.empty() ? base : hint.base, WalkDepth::headers);
+  const std::int64_t bytes = TRY(log.size());
+  for (;;) {
+    const WalkStep step = TRY(walk.next(bytes));
+    maximum.whole = step.kind == WalkStep::Kind::end;
+    if (step.kind != WalkStep::Kind::batch) return maximum;
+    maximum.value = std::max(maximum.value, step.batch.header.max_timestamp);
+  }
+}
+
 Result<std::vector<SegmentFacts>> segment_facts(const Directory& directory, bool with_times) {
   std::vector<SegmentFacts> facts;
   for (const Offset base : TRY(list_segments(directory))) {
     const File log = TRY(directory.open_file(log_file_name(base), OpenMode::read));
     SegmentFacts fact{base, TRY(log.size()), {}};
-    if (with_times) fact.max_timestamp = TRY(segment_max_timestamp(directory, base));
+    if (with_times) {
+      const MaxTimestamp maximum = TRY(find_max_timestamp(directory, base));
+      // A segment whose age cannot be read is kept, and with it all that follow.
+      fact.max_timestamp = maximum.whole ? maximum.value : TimestampMs{std::numeric_limits<std::int64_t>::max()};
+    }
     facts.push_back(fact);
   }
   return facts;
@@ -51,19 +78,7 @@ MaintenanceGuard::~MaintenanceGuard() {
 }
 
 Result<TimestampMs> segment_max_timestamp(const Directory& partition, Offset base) {
-  const File log = TRY(partition.open_file(log_file_name(base), OpenMode::read));
-  TimestampMs maximum{std::numeric_limits<std::int64_t>::min()};
-  const std::vector<TimeIndexEntry> times = TRY(read_time_index(partition, base));
-  const IndexHint hint = find_by_offset(partition, base, log, Offset{std::numeric_limits<std::int64_t>::max()});
-  // The time index speaks for what lies before the last indexed batch, the walk for the rest.
-  if (hint.position > 0 && !times.empty()) maximum = times.back().timestamp;
-  SegmentWalk walk(log, times.empty() ? 0 : hint.position, times.empty() ? base : hint.base, WalkDepth::headers);
-  const std::int64_t bytes = TRY(log.size());
-  for (;;) {
-    const WalkStep step = TRY(walk.next(bytes));
-    if (step.kind != WalkStep::Kind::batch) return maximum;
-    maximum = std::max(maximum, step.batch.header.max_timestamp);
-  }
+  return TRY(find_max_timestamp(partition, base)).value;
 }
 
 Result<void> unlink_retired(const Partition& partition, Offset log_start) {
@@ -74,6 +89,7 @@ Result<void> unlink_retired(const Partition& partition, Offset log_start) {
     // The log last: a segment without its index is slow, an index without its segment is litter.
     TRY(directory.unlink(index_file_name(bases[i])));
     TRY(directory.unlink(time_index_file_name(bases[i])));
+    TRY(directory.unlink(compacting_file_name(bases[i])));
     TRY(directory.unlink(log_file_name(bases[i])));
     any = true;
   }

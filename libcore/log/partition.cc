@@ -18,6 +18,9 @@ namespace {
 // Waiters look again this often even when nobody wakes them: the one who was to do it may have died.
 constexpr Milliseconds kCommitPoll(20);
 
+// A sync in flight, of gigabytes on a slow disk, is waited for this many lock timeouts longer.
+constexpr int kSlowSyncs = 6;
+
 constexpr std::int64_t kIndexDueBytes = 1 << 20;
 constexpr std::int64_t kRetentionDueBytes = 4 << 20;
 
@@ -411,7 +414,8 @@ Result<void> Partition::commit(const Appended& appended) {
       TRY(std::move(synced));
       continue;
     }
-    if (std::chrono::steady_clock::now() >= deadline) {
+    const bool in_flight = page.sync_started_ns.load(std::memory_order_acquire) != 0;
+    if (std::chrono::steady_clock::now() >= deadline + (in_flight ? kSlowSyncs * topic_->data_dir().lock_timeout() : Milliseconds(0))) {
       return fail(Code::busy, fmt::format("{}: another process has held the sync lock for too long", directory_.path()));
     }
     wait_for_wake({&page.wake, seen}, kCommitPoll);

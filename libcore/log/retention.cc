@@ -15,7 +15,8 @@ Offset start_by_age_and_bytes(const TopicSettings& settings, std::span<const Seg
   std::size_t first = 0;
   for (; first + 1 < segments.size(); ++first) {
     const SegmentFacts& oldest = segments[first];
-    const bool expired = settings.retention_ms && now - oldest.max_timestamp > *settings.retention_ms;
+    // Timestamps are the producer's: the difference of two may not fit, that of a time and a duration does.
+    const bool expired = settings.retention_ms && oldest.max_timestamp < now - *settings.retention_ms;
     const bool over = settings.retention_bytes && bytes - oldest.bytes >= *settings.retention_bytes;
     if (!expired && !over) break;
     bytes -= oldest.bytes;
@@ -32,7 +33,7 @@ bool should_roll_early(const TopicSettings& settings, std::int64_t dead_bytes, s
                        TimestampMs now) {
   constexpr std::int64_t kDeadBytesMin = 1 << 20;
   if (settings.retention_records && dead_bytes >= std::max(live_bytes, kDeadBytesMin)) return true;
-  return settings.retention_ms && now - oldest > *settings.retention_ms + *settings.retention_ms / 4;
+  return settings.retention_ms && oldest < now - *settings.retention_ms && oldest + *settings.retention_ms < now - *settings.retention_ms / 4;
 }
 
 }  // namespace leat

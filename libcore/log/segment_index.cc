@@ -26,23 +26,28 @@ class EntryFile {
     return load(raw.data(), base_);
   }
 
-  // The last entry for which `before` holds, assuming it holds for a prefix of the entries.
+  // The number of entries for which `before` holds, assuming it holds for a prefix of the entries.
   template <class Before>
-  Result<std::optional<Entry>> last(Before before) const {
+  Result<std::int64_t> count_before(Before before) const {
     std::int64_t low = 0;
     std::int64_t high = TRY(count());
-    std::optional<Entry> found;
     while (low < high) {
       const std::int64_t middle = low + (high - low) / 2;
-      const Entry entry = TRY(at(middle));
-      if (before(entry)) {
-        found = entry;
+      if (before(TRY(at(middle)))) {
         low = middle + 1;
       } else {
         high = middle;
       }
     }
-    return found;
+    return low;
+  }
+
+  // The last of them.
+  template <class Before>
+  Result<std::optional<Entry>> last(Before before) const {
+    const std::int64_t count = TRY(count_before(before));
+    if (count == 0) return std::nullopt;
+    return TRY(at(count - 1));
   }
 
   Result<std::vector<Entry>> all() const {
@@ -51,6 +56,11 @@ class EntryFile {
     std::vector<Entry> entries;
     for (std::size_t i = 0; i < raw.size(); i += kEntryBytes) entries.push_back(load(raw.data() + i, base_));
     return entries;
+  }
+
+  // Whether the file holds so many entries and not a byte more.
+  Result<bool> is_exactly(std::int64_t entries) const {
+    return TRY(file_.size()) == entries * static_cast<std::int64_t>(kEntryBytes);
   }
 
   // Keeps the first `entries`, drops all behind them, a torn one too.
@@ -124,6 +134,7 @@ struct Resume {
   std::int64_t time_entries = 0;
   IndexHint from{};
   bool from_is_indexed = false;  // the batch at `from` has its entry
+  bool complete = false;         // nothing has to be added or cut
   TimestampMs maximum{std::numeric_limits<std::int64_t>::min()};
 };
 
@@ -136,13 +147,21 @@ Result<Resume> find_resume(const Directory& partition, const OffsetIndexFile& of
   const OffsetIndexEntry last = TRY(offsets.at(offset_entries - 1));
   if (last.position >= end_position || !whole_batch_at(log, last.position, last.offset)) return anew;
   // A process that died between the two files leaves a time entry too many.
-  for (std::int64_t time_entries = TRY(times.count()); time_entries > 0; --time_entries) {
-    const TimeIndexEntry newest = TRY(times.at(time_entries - 1));
-    if (newest.offset > last.offset) continue;
-    if (!time_entry_holds(partition, base, log, newest)) return anew;
-    return Resume{offset_entries, time_entries, {last.position, last.offset}, true, newest.timestamp};
+  std::int64_t time_entries = TRY(times.count());
+  TimeIndexEntry newest;
+  for (; time_entries > 0; --time_entries) {
+    newest = TRY(times.at(time_entries - 1));
+    if (newest.offset <= last.offset) break;
   }
-  return anew;
+  if (time_entries == 0 || !time_entry_holds(partition, base, log, newest)) return anew;
+  // Neither file is synced, so a power cut may have taken time entries alone: that the maximum has not grown since the newest one
+  // is not believed but read again, from the place it was written at. With growing timestamps that is the last place.
+  const std::int64_t places = TRY(offsets.count_before([&](const OffsetIndexEntry& e) { return e.offset < newest.offset; })) + 1;
+  const OffsetIndexEntry place = TRY(offsets.at(places - 1));
+  const bool whole = TRY(offsets.is_exactly(offset_entries)) && TRY(times.is_exactly(time_entries));
+  const bool complete = whole && end_position - last.position <= kIndexIntervalBytes;
+  if (!whole_batch_at(log, place.position, place.offset)) return anew;
+  return Resume{places, time_entries, {place.position, place.offset}, true, complete, newest.timestamp};
 }
 
 }  // namespace
@@ -160,15 +179,25 @@ IndexHint find_by_offset(const Directory& partition, Offset base, const File& lo
 Offset find_by_time(const Directory& partition, Offset base, const File& log, TimestampMs time) {
   const auto index = open_time_index(partition, base, OpenMode::read);
   if (!index) return base;
-  const auto entry = index->last([&](const TimeIndexEntry& e) { return e.timestamp < time; });
-  if (!entry || !*entry || !time_entry_holds(partition, base, log, **entry)) return base;
-  return (*entry)->offset;
+  const auto count = index->count_before([&](const TimeIndexEntry& e) { return e.timestamp < time; });
+  if (!count || *count == 0) return base;
+  const auto entry = index->at(*count - 1);
+  if (!entry || !time_entry_holds(partition, base, log, *entry)) return base;
+  // Timestamps that went back make an entry look right that points too far; the next one shows it.
+  const auto entries = index->count();
+  if (!entries) return base;
+  if (*count < *entries) {
+    const auto next = index->at(*count);
+    if (!next || next->offset <= entry->offset || !time_entry_holds(partition, base, log, *next)) return base;
+  }
+  return entry->offset;
 }
 
 Result<void> catch_up_index(const Directory& partition, Offset base, const File& log, std::int64_t end_position) {
   const OffsetIndexFile offsets = TRY(open_offset_index(partition, base, OpenMode::create_or_open));
   const TimeIndexFile times = TRY(open_time_index(partition, base, OpenMode::create_or_open));
   const Resume resume = TRY(find_resume(partition, offsets, times, log, base, end_position));
+  if (resume.complete) return {};
   TRY(offsets.cut(resume.offset_entries));
   TRY(times.cut(resume.time_entries));
 

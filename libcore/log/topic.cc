@@ -27,6 +27,13 @@ Result<void> create_partition(const Directory& topic, PartitionId partition) {
   return directory.sync();
 }
 
+// Removes what a create or delete left that was killed half-way. Lock required: the data directory's, under which nobody else is at it.
+Result<Directory> open_swept_trash(const DataDir& data_dir) {
+  Directory trash = TRY(data_dir.trash());
+  for (const std::string& name : TRY(trash.list())) TRY(trash.remove_tree(name));
+  return trash;
+}
+
 }  // namespace
 
 Result<TopicFile> load_topic_file(const Directory& topic) {
@@ -81,7 +88,7 @@ Result<void> Topic::reopen_state() {
   state_.reset();
   auto state = open();
   if (!state && state.error().code == Code::not_found && access_ == Access::write) {
-    const DirectoryLock lock = TRY(data_dir_->lock());
+    const DataDirLock lock = TRY(data_dir_->lock());
     TRY(check_alive());
     state = open();
     if (!state && state.error().code == Code::not_found) {
@@ -144,12 +151,12 @@ PartitionId PartitionChooser::choose(const RecordInput& record) const {
 Result<void> create_topic(const DataDir& data_dir, std::string_view name, const TopicSettings& settings) {
   TRY(check_name("topic", name));
   TRY(check_settings(settings));
-  const DirectoryLock lock = TRY(data_dir.lock());
+  const DataDirLock lock = TRY(data_dir.lock());
   const Directory topics = TRY(data_dir.topics());
   if (topics.exists(name)) return fail(Code::exists, fmt::format("topic \"{}\" already exists", name));
   // Built under a name no topic can have, then renamed: it is there whole or not at all.
   const TopicId id = TRY(make_topic_id());
-  const Directory trash = TRY(data_dir.trash());
+  const Directory trash = TRY(open_swept_trash(data_dir));
   const std::string building = to_string(id);
   const auto build = [&]() -> Result<void> {
     const Directory topic = TRY(trash.make_directory(building));
@@ -167,13 +174,13 @@ Result<void> create_topic(const DataDir& data_dir, std::string_view name, const 
 }
 
 Result<void> delete_topic(const DataDir& data_dir, std::string_view name) {
-  const DirectoryLock lock = TRY(data_dir.lock());
+  const DataDirLock lock = TRY(data_dir.lock());
   const Directory directory = TRY(data_dir.open_topic(name));
   // A topic whose file is damaged can be deleted, too; it gets an id of its own for the way out.
   const auto file = load_topic_file(directory);
   const TopicId id = file ? file->id : TRY(make_topic_id());
   const Directory topics = TRY(data_dir.topics());
-  const Directory trash = TRY(data_dir.trash());
+  const Directory trash = TRY(open_swept_trash(data_dir));
   TRY(topics.rename(name, trash, to_string(id)));
   TRY(topics.sync());
   TRY(trash.sync());
@@ -195,8 +202,10 @@ Result<void> delete_topic(const DataDir& data_dir, std::string_view name) {
 }
 
 Result<void> add_partitions(const DataDir& data_dir, std::string_view name, std::int32_t count) {
-  if (count < 1) return fail(Code::usage, fmt::format("cannot add {} partitions (at least 1)", count));
-  const DirectoryLock lock = TRY(data_dir.lock());
+  if (count < 1 || count > kPartitionsMax) {
+    return fail(Code::usage, fmt::format("cannot add {} partitions (1 to {})", count, kPartitionsMax));
+  }
+  const DataDirLock lock = TRY(data_dir.lock());
   const Directory directory = TRY(data_dir.open_topic(name));
   TopicFile file = TRY(load_topic_file(directory));
   TopicSettings settings = file.settings;

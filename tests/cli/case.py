@@ -1,6 +1,6 @@
 """One command-line case: a file that holds a shell script and what it must print.
 
-    # needs: root mount          (optional; other words: loop; release, for none of the sanitizers)
+    # needs: root mount          (optional; other words: loop strace fish zsh; release: not with sanitizers)
     leat topic create t
     --- stdout
     topic "t" created
@@ -10,7 +10,7 @@
 The script runs in bash -eu -o pipefail with a fresh home, data directory ($LEAT_DATA_DIR, not made yet) and working
 directory; stdin is empty. tests/cli/support is on its path. A missing stdout or stderr section means nothing may be
 printed there, a missing status means 0. Before the comparison what differs from run to run is replaced: the case's directory
-by $T, recent times by TIME, recent millisecond timestamps by MS, ages in the table of consumers by AGE,
+by $T, the tree's by $ROOT, recent times by TIME, recent millisecond timestamps by MS, ages in the table of consumers by AGE,
 pids by PID and topic ids by ID. In what
 is expected a line of [...] stands for any lines, and a line that begins with `re: ` is a regular expression for one.
 `tests/run.py --accept --only NAME` writes what came into the file; read it before you keep it.
@@ -19,9 +19,13 @@ is expected a line of [...] stands for any lines, and a line that begins with `r
 import difflib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
+
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 class Outcome:
@@ -59,6 +63,10 @@ def missing_needs(script, sanitizer):
             return "it looks at the release binary only"
         if need == "mount" and not can_mount():
             return "this machine lets nobody mount a file system here"
+        if need in ("fish", "zsh", "strace") and not shutil.which(need):
+            return f"{need} is not installed"
+        if need == "strace" and subprocess.run(["strace", "-o", "/dev/null", "true"], capture_output=True).returncode:
+            return "nothing may be traced here"
         if need == "loop" and not (os.path.exists("/dev/loop-control") and can_mount()):
             return "there are no loop devices"
     return ""
@@ -74,7 +82,7 @@ def can_mount():
 def normalise(text, directory):
     """`text` without what differs from run to run."""
     now = time.time()
-    text = text.replace(directory, "$T")
+    text = text.replace(directory, "$T").replace(ROOT, "$ROOT")
 
     def recent_ms(match):
         return "MS" if abs(int(match[0]) / 1000 - now) < 86400 else match[0]

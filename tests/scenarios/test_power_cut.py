@@ -55,6 +55,7 @@ if os.geteuid() != 0 or not os.path.exists("/dev/loop-control"):
     skip("a power cut takes root and loop devices")
 if "--inside" not in sys.argv:
     # The mounts are this process's alone, and go away with it.
+    run("unshare", "--mount", "true")
     os.execvp("unshare", ["unshare", "--mount", sys.executable, os.path.abspath(__file__), "--inside"])
 
 random_generator = processes.seeded()

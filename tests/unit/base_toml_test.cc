@@ -17,12 +17,24 @@ TEST_CASE("entries come in the order of their lines with tables flattened") {
   CHECK((*entries)[3].key == "a.deep.n");
   CHECK((*entries)[3].line == 7);
   CHECK((*entries)[3].column == 7);
+  CHECK((*entries)[3].key_line == 7);
+  CHECK((*entries)[3].key_column == 3);
 }
 
 TEST_CASE("an empty document and comments give no entries") {
   REQUIRE(parse_toml("", "f"));
   CHECK(parse_toml("", "f")->empty());
-  CHECK(parse_toml("# nothing\n\n[table]\n", "f")->empty());
+  CHECK(parse_toml("# nothing\n\n", "f")->empty());
+}
+
+TEST_CASE("a table without keys is an entry without a value") {
+  const auto entries = parse_toml("[a]\n[a.b]\n[c]\nd = 1\n", "f");
+  REQUIRE(entries);
+  REQUIRE(entries->size() == 2);
+  CHECK((*entries)[0].key == "a.b");
+  CHECK(std::holds_alternative<std::monostate>((*entries)[0].value));
+  CHECK((*entries)[0].line == 2);
+  CHECK((*entries)[1].key == "c.d");
 }
 
 TEST_CASE("a syntax error names file, line and column") {

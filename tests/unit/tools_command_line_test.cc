@@ -89,8 +89,8 @@ TEST_CASE("a word that is no command suggests the nearest") {
 TEST_CASE("every command of the table can be asked for and explains itself") {
   for (const CommandRow& row : command_table()) {
     CAPTURE(full_name(row));
-    const auto selection = row.group.empty() ? select({std::string(row.name)})
-                                             : select({std::string(row.group), std::string(row.name)});
+    const auto selection =
+        row.group.empty() ? select({std::string(row.name)}) : select({std::string(row.group), std::string(row.name)});
     REQUIRE(selection);
     CHECK(selection->row == &row);
     const auto command = row.make();

@@ -14,7 +14,9 @@ namespace {
 
 Words complete(const Words& before, const std::string& current) {
   NameSources sources;
-  sources.topics = [](const std::optional<std::string>& dir) { return Words{"t1", "t2", "in:" + dir.value_or("usual")}; };
+  sources.topics = [](const std::optional<std::string>& dir) {
+    return Words{"t1", "t2", "in:" + dir.value_or("usual")};
+  };
   sources.consumers = [](const std::optional<std::string>&) { return Words{"c1", "c2"}; };
   return complete_line(before, current, command_table(), sources);
 }

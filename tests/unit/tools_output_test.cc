@@ -137,7 +137,8 @@ TEST_CASE("control characters in a cell do not reach the terminal") {
 }
 
 TEST_CASE("JSON is one array of objects in one line") {
-  CHECK(rows_text(ListFormat::json, {{cell("a\"b"), null_cell(), size_cell(2048)}, {cell("c"), cell("d"), cell(std::int64_t{-3})}}) ==
+  CHECK(rows_text(ListFormat::json,
+                  {{cell("a\"b"), null_cell(), size_cell(2048)}, {cell("c"), cell("d"), cell(std::int64_t{-3})}}) ==
         "[{\"name\":\"a\\\"b\",\"last_seen\":null,\"size\":2048},{\"name\":\"c\",\"last_seen\":\"d\",\"size\":-3}]\n");
 }
 
@@ -186,6 +187,7 @@ TEST_CASE("quiet silences notes and nothing else") {
 
 TEST_CASE("colour is used only when it was asked for") {
   set_error_color(true);
-  CHECK(captured(STDERR_FILENO, [] { print_error({Code::io, "a"}); }).find("\033[1;31merror:\033[0m a") != std::string::npos);
+  CHECK(captured(STDERR_FILENO, [] { print_error({Code::io, "a"}); }).find("\033[1;31merror:\033[0m a") !=
+        std::string::npos);
   set_error_color(false);
 }

@@ -40,13 +40,14 @@ TEST_CASE("base64 follows RFC 4648's test vectors") {
 }
 
 TEST_CASE("UTF-8 is told from what only looks like it") {
-  for (const std::string text : {"", "ascii", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80", "\xed\x9f\xbf", "\xee\x80\x80",
-                                 "\xf4\x8f\xbf\xbf", "eight bytes and then \xc3\xa9"}) {
+  for (const std::string text : {"", "ascii", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80", "\xed\x9f\xbf",
+                                 "\xee\x80\x80", "\xf4\x8f\xbf\xbf", "eight bytes and then \xc3\xa9"}) {
     CAPTURE(text);
     CHECK(is_utf8(text));
   }
-  for (const std::string text : {"\x80", "\xc3", "\xc0\x80", "\xc1\xbf", "\xe0\x9f\xbf", "\xed\xa0\x80", "\xf0\x8f\xbf\xbf",
-                                 "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xff", "\xe2\x82", "\xe2\x28\xa1", "twelve bytes \xff!"}) {
+  for (const std::string text :
+       {"\x80", "\xc3", "\xc0\x80", "\xc1\xbf", "\xe0\x9f\xbf", "\xed\xa0\x80", "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80",
+        "\xf5\x80\x80\x80", "\xff", "\xe2\x82", "\xe2\x28\xa1", "twelve bytes \xff!"}) {
     CAPTURE(text);
     CHECK_FALSE(is_utf8(text));
   }
@@ -56,7 +57,8 @@ TEST_CASE("what a terminal would act on is escaped and what it shows is not") {
   CHECK(escape_controls("plain \xc3\xa9") == "plain \xc3\xa9");
   CHECK(escape_controls("\033[2J") == "\\x1b[2J");
   CHECK(escape_controls("a\nb\tc\x7f") == "a\\x0ab\\x09c\\x7f");
-  CHECK(escape_controls("\xc2\x9b" "2J") == "\\xc2\\x9b2J");
+  CHECK(escape_controls("\xc2\x9b"
+                        "2J") == "\\xc2\\x9b2J");
   CHECK(escape_controls("\xc2\xa0") == "\xc2\xa0");
   CHECK(escape_controls("\xff") == "\\xff");
 }

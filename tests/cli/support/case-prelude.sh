@@ -37,6 +37,19 @@ wait_status() {
   printf '[status %d]\n' "$status"
 }
 
+# kill_hard PID: ends a background process without a word about it.
+kill_hard() {
+  {
+    kill -KILL "$1"
+    wait "$1" || true
+  } 2>/dev/null
+}
+
+# hide_sizes: standard input with the sizes of files replaced (they follow from the file system's blocks), and ages.
+hide_sizes() {
+  sed -E 's/  [0-9.]+ (B|KiB|MiB)( |$)/  SIZE\2/g; s/  [0-9]+s( |$)/  AGE\1/g; s/"size": ?[0-9]+/"size":N/g' | tr -s ' '
+}
+
 # as_nobody COMMAND...: as a user without any rights.
 as_nobody() {
   setpriv --reuid=65534 --regid=65534 --clear-groups "$@"

@@ -1,0 +1,987 @@
+// What backend.h promises, tested through it alone: the same cases for every backend. One row of kBackends each.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <set>
+#include <thread>
+
+#include "leat/backend/backend.h"
+#include "leat/log/partitioner.h"
+#include "tests/support/log_fixture.h"
+
+using namespace leat;
+using namespace leat::test;
+
+namespace {
+
+// A backend of its own for a test, empty at first, that several users can have open at once.
+class Place {
+ public:
+  virtual ~Place() = default;
+  virtual std::unique_ptr<Backend> open() = 0;
+};
+
+class DirectoryPlace final : public Place {
+ public:
+  std::unique_ptr<Backend> open() override {
+    return must(open_backend(temp_ / "data", {.create = true, .lock_timeout = Milliseconds(200)}));
+  }
+
+ private:
+  TempDir temp_;
+};
+
+struct Kind {
+  const char* name;
+  std::unique_ptr<Place> (*make)();
+};
+constexpr std::array kBackends = {
+    Kind{"directory", [] { return std::unique_ptr<Place>(std::make_unique<DirectoryPlace>()); }},
+};
+
+struct Record {
+  std::string topic;
+  std::int32_t partition;
+  std::int64_t offset;
+  std::string value;
+
+  friend bool operator==(const Record&, const Record&) = default;
+};
+
+struct Fixture {
+  explicit Fixture(const Kind& kind, TopicSettings settings = {}) : place(kind.make()), backend(place->open()) {
+    must(backend->create_topic("t", settings));
+  }
+
+  // Sends the values to one partition, a batch each, and flushes.
+  void produce(const std::vector<std::string>& values, std::int32_t partition = 0, const std::string& topic = "t",
+               TimestampMs first_time = {1000}) {
+    auto producer = must(backend->open_producer(topic, {.partition = PartitionId{partition}}));
+    for (const std::string& value : values) {
+      must(producer->send({.value = value, .timestamp = first_time}));
+      must(producer->flush());
+      first_time += 1;
+    }
+  }
+
+  static std::vector<Record> read_all(Reader& reader) {
+    std::vector<Record> records;
+    for (;;) {
+      const Fetch fetch = must(reader.next(Milliseconds(0)));
+      if (fetch.state != Fetch::State::records) return records;
+      for (const RecordView& r : fetch.records) {
+        records.push_back({std::string(r.topic), r.partition.value, r.offset.value, std::string(r.value.value_or("<null>"))});
+      }
+    }
+  }
+  static std::vector<std::string> values_of(Reader& reader) {
+    std::vector<std::string> values;
+    for (Record& record : read_all(reader)) values.push_back(std::move(record.value));
+    return values;
+  }
+  std::vector<std::string> values(ReadOptions options) {
+    options.follow = false;
+    auto reader = must(backend->open_reader(options));
+    return values_of(*reader);
+  }
+  std::vector<std::string> values(StartAt start = {StartAt::Kind::beginning}) {
+    return values(ReadOptions{.topics = {{"t"}}, .start = start});
+  }
+
+  GroupOptions group(StartAt start = {StartAt::Kind::beginning}) const {
+    return {.read = {.topics = {{"t"}}, .start = start, .follow = false}, .description = "a test"};
+  }
+  // Reads as `consumer` to the end and commits that.
+  std::vector<std::string> consume(const std::string& consumer, GroupOptions options) {
+    auto member = must(backend->join_group(consumer, options));
+    auto values = values_of(*member);
+    must(member->commit(member->positions()));
+    return values;
+  }
+  std::vector<std::string> consume(const std::string& consumer) { return consume(consumer, group()); }
+
+  std::unique_ptr<Place> place;
+  std::unique_ptr<Backend> backend;
+};
+
+using Strings = std::vector<std::string>;
+
+template <class T>
+Code code_of(const Result<T>& result) {
+  REQUIRE(!result);
+  CHECK(!result.error().message.empty());
+  return result.error().code;
+}
+
+}  // namespace
+
+// ---- Topics ----
+
+TEST_CASE("a created topic is listed, described, and cannot be created again") {
+  for (const Kind& kind : kBackends) {
+    CAPTURE(kind.name);
+    const TopicSettings settings{.partitions = 3, .retention_records = 7, .compression = Codec::lz4};
+    Fixture f(kind, settings);
+    must(f.backend->create_topic("b", {}));
+    must(f.backend->create_topic("a.b_c-D", {}));
+    CHECK(must(f.backend->topic_names()) == Strings{"a.b_c-D", "b", "t"});
+    CHECK(code_of(f.backend->create_topic("t", {})) == Code::exists);
+    CHECK(code_of(f.backend->check_create_topic("t", {})) == Code::exists);
+    const TopicInfo info = must(f.place->open()->describe_topic("t"));
+    CHECK(info.name == "t");
+    CHECK(info.settings == settings);
+    CHECK(info.records == 0);
+  }
+}
+
+TEST_CASE("names and settings that are not allowed are usage errors, and checking changes nothing") {
+  for (const Kind& kind : kBackends) {
+    CAPTURE(kind.name);
+    Fixture f(kind);
+    for (const std::string name : {"", ".", "..", "a/b", "a b", "../t", "\xc3\xa4", "a\nb"}) {
+      CHECK(code_of(f.backend->create_topic(name, {})) == Code::usage);
+      CHECK(code_of(f.backend->check_create_topic(name, {})) == Code::usage);
+      CHECK(!f.backend->describe_topic(name));
+      CHECK(code_of(f.backend->join_group(name, f.group())) == Code::usage);
+    }
+    CHECK(code_of(f.backend->create_topic(std::string(250, 'x'), {})) == Code::usage);
+    must(f.backend->create_topic(std::string(249, 'x'), {}));
+    CHECK(code_of(f.backend->create_topic("u", {.partitions = 0})) == Code::usage);
+    CHECK(code_of(f.backend->create_topic("u", {.segment_bytes = 1})) == Code::usage);
+    must(f.backend->check_create_topic("u", {}));
+    CHECK(must(f.backend->topic_names()).size() == 2);
+  }
+}
+
+TEST_CASE("a topic that does not exist is not found by any verb, and the nearest name is suggested") {
+  for (const Kind& kind : kBackends) {
+    CAPTURE(kind.name);
+    Fixture f(kind);
+    must(f.backend->create_topic("orders", {}));
+    auto& b = *f.backend;
+    CHECK(code_of(b.describe_topic("ordres")) == Code::not_found);
+    CHECK(code_of(b.add_partitions("ordres", 1)) == Code::not_found);
+    CHECK(code_of(b.set_topic("ordres", [](TopicSettings&) { return Result<void>{}; })) == Code::not_found);
+    CHECK(code_of(b.trim_topic("ordres", {TrimTarget::Kind::keep_records, 0}, {}, true)) == Code::not_found);
+    CHECK(code_of(b.partitions("ordres")) == Code::not_found);
+    CHECK(code_of(b.open_producer("ordres", {})) == Code::not_found);
+    CHECK(code_of(b.open_reader({.topics = {{"ordres"}}})) == Code::not_found);
+    CHECK(code_of(b.join_group("c", {.read = {.topics = {{"ordres"}}}})) == Code::not_found);
+    const auto deleted = b.delete_topic("ordres");
+    CHECK(code_of(deleted) == Code::not_found);
+    CHECK((deleted.error().message + deleted.error().hint).find("orders") != std::string::npos);
+  }
+}
+
+TEST_CASE("a topic deleted and created again is empty, and its consumers' offsets are gone") {
+  for (const Kind& kind : kBackends) {
+    CAPTURE(kind.name);
+    Fixture f(kind);
+    f.produce({"old 1", "old 2"});
+    CHECK(f.consume("c").size() == 2);
+    must(f.backend->delete_topic("t"));
+    CHECK(must(f.backend->topic_names()).empty());
+    CHECK(must(f.backend->consumer_offsets(false)).empty());
+    must(f.backend->create_topic("t", {}));
+    CHECK(f.values().empty());
+    CHECK(must(f.backend->consumer_offsets(false)).empty());
+    f.produce({"new"});
+    CHECK(f.consume("c") == Strings{"new"});
+  }
+}
+
+TEST_CASE("partitions can be added and never taken away") {
+  for (const Kind& kind : kBackends) {
+    CAPTURE(kind.name);
+    Fixture f(kind);
+    f.produce({"a"});
+    must(f.backend->add_partitions("t", 2));
+    CHECK(must(f.backend->describe_topic("t")).settings.partitions == 3);
+    f.produce({"b"}, 2);
+    CHECK(f.values() == Strings{"a", "b"});
+    CHECK(code_of(f.backend->add_partitions("t", 0)) == Code::usage);
+    CHECK(code_of(f.backend->add_partitions("t", -1)) == Code::usage);
+    CHECK(code_of(f.backend->add_partitions("t", 5000)) == Code::usage);
+    CHECK(must(f.backend->partitions("t")).size() == 3);
+  }
+}
+
+TEST_CASE("settings are changed whole or not at all, and stay changed") {
+  for (const Kind& kind : kBackends) {
+    CAPTURE(kind.name);
+    Fixture f(kind, {.partitions = 2});
+    const auto changed = must(f.backend->set_topic("t", [](TopicSettings& settings) -> Result<void> {
+      settings.retention_records = 2;
+      settings.partitions = 9;
+      return {};
+    }));
+    CHECK(changed.partitions == 2);
+    CHECK(must(f.place->open()->describe_topic("t")).settings == changed);
+    CHECK(code_of(f.backend->set_topic("t", [](TopicSettings& settings) -> Result<void> {
+      settings.compression = Codec::zstd;
+      return fail(Code::usage, "no");
+    })) == Code::usage);
+    CHECK(code_of(f.backend->set_topic("t", [](TopicSettings& settings) -> Result<void> {
+      settings.segment_bytes = 3;
+      return {};
+    })) == Code::usage);
+    CHECK(must(f.backend->describe_topic("t")).settings == changed);
+  }
+}
+
+TEST_CASE("what retention by records has trimmed stays trimmed when the limit is loosened") {
+  for (const Kind& kind : kBackends) {
+    CAPTURE(kind.name);
+    Fixture f(kind, {.retention_records = 2});
+    f.produce({"a", "b", "c", "d"});
+    CHECK(f.values() == Strings{"c", "d"});
+    must(f.backend->set_topic("t", [](TopicSettings& settings) -> Result<void> {
+      settings.retention_records.reset();
+      return {};
+    }));
+    f.produce({"e"});
+    CHECK(f.values() == Strings{"c", "d", "e"});
+  }
+}
+
+TEST_CASE("trimming by offset, time and count says prior and new start, and a dry run changes nothing") {
+  for (const Kind& kind : kBackends) {
+    CAPTURE(kind.name);
+    Fixture f(kind, {.partitions = 2});
+    f.produce({"a", "b", "c", "d"}, 0, "t", {1000});
+    f.produce({"x"}, 1, "t", {1000});
+    const std::array first{PartitionId{0}};
+    const auto trim = [&](TrimTarget target, std::span<const PartitionId> partitions, bool execute) {
+      return must(f.backend->trim_topic("t", target, partitions, execute));
+    };
+    TrimTarget target{};
+    SUBCASE("before an offset") { target = {TrimTarget::Kind::before_offset, 3}; }
+    SUBCASE("before a time") { target = {TrimTarget::Kind::before_time, 1003}; }
+    SUBCASE("keeping records") { target = {TrimTarget::Kind::keep_records, 1}; }
+    auto results = trim(target, first, false);
+    REQUIRE(results.size() == 1);
+    CHECK(results[0].prior_start.value == 0);
+    CHECK(results[0].new_start.value == 3);
+    CHECK(f.values().size() == 5);
+    results = trim(target, first, true);
+    CHECK(results[0].new_start.value == 3);
+    CHECK(f.values() == Strings{"d", "x"});
+    CHECK(trim({TrimTarget::Kind::before_offset, 1}, first, true)[0].new_start.value == 3);
+    results = trim({TrimTarget::Kind::keep_records, 0}, {}, true);
+    REQUIRE(results.size() == 2);
+    CHECK(results[0].new_start.value == 4);
+    CHECK(results[1].new_start.value == 1);
+    CHECK(f.values().empty());
+    f.produce({"e"});
+    CHECK(f.values() == Strings{"e"});
+    const std::array none{PartitionId{7}};
+    CHECK(code_of(f.backend->trim_topic("t", target, none, true)) == Code::not_found);
+  }
+}
+
+TEST_CASE("partitions are described by their offsets and times") {
+  for (const Kind& kind : kBackends) {
+    CAPTURE(kind.name);
+    Fixture f(kind, {.partitions = 2});
+    f.produce({"a", "b", "c"}, 1, "t", {5000});
+    must(f.backend->trim_topic("t", {TrimTarget::Kind::before_offset, 1}, {}, true));
+    const auto infos = must(f.backend->partitions("t"));
+    REQUIRE(infos.size() == 2);
+    CHECK(infos[0].end.value == 0);
+    CHECK(!infos[0].oldest);
+    CHECK(infos[1].partition.value == 1);
+    CHECK(infos[1].start.value == 1);
+    CHECK(infos[1].end.value == 3);
+    CHECK(infos[1].oldest == TimestampMs{5001});
+    CHECK(infos[1].newest == TimestampMs{5002});
+    CHECK(must(f.backend->describe_topic("t")).records == 2);
+  }
+}
+
+// ---- Producing ----
+
+TEST_CASE("receipts come in the order of send, with the place of each record") {
+  for (const Kind& kind : kBackends) {
+    CAPTURE(kind.name);
+    Fixture f(kind, {.partitions = 4});
+    std::vector<Receipt> receipts;
+    Strings sent;
+    {
+      auto producer = must(f.backend->open_producer("t", {.batch_bytes = 100}));
+      producer->on_acknowledged([&](std::span<const Receipt> more) { receipts.insert(receipts.end(), more.begin(), more.end()); });
+      for (int i = 0; i < 200; ++i) {
+        const std::string key = fmt::format("key {}", i % 17);
+        sent.push_back(fmt::format("value {}", i));
+        RecordInput record{.value = sent.back()};
+        if (i % 3 != 0) record.key = key;
+        must(producer->send(record));
+        if (i == 77) must(producer->flush());
+      }
+      must(producer->flush());
+      CHECK(producer->acknowledged() == 200);
+      must(producer->flush());
+    }
+    REQUIRE(receipts.size() == sent.size());
+    auto reader = must(f.backend->open_reader({.topics = {{"t"}}, .start = {StartAt::Kind::beginning}, .follow = false}));
+    std::map<std::pair<std::int32_t, std::int64_t>, std::string> at;
+    for (const Record& record : Fixture::read_all(*reader)) at[{record.partition, record.offset}] = record.value;
+    CHECK(at.size() == sent.size());
+    for (std::size_t i = 0; i < sent.size(); ++i) CHECK(at[{receipts[i].partition.value, receipts[i].offset.value}] == sent[i]);
+  }
+}
+
+TEST_CASE("a key always goes to the partition that Kafka's partitioner gives it") {
+  for (const Kind& kind : kBackends) {
+    CAPTURE(kind.name);
+    Fixture f(kind, {.partitions = 5});
+    auto producer = must(f.backend->open_producer("t", {}));
+    std::vector<Receipt> receipts;
+    producer->on_acknowledged([&](std::span<const Receipt> more) { receipts.insert(receipts.end(), more.begin(), more.end()); });
+    for (int i = 0; i < 50; ++i) must(producer->send({.key = fmt::format("{}", i), .value = "v"}));
+    must(producer->flush());
+    REQUIRE(receipts.size() == 50);
+    for (int i = 0; i < 50; ++i) {
+      const std::string key = fmt::format("{}", i);
+      CHECK(receipts[static_cast<std::size_t>(i)].partition == partition_for_key(as_bytes(key), 5));
+    }
+  }
+}
+
+TEST_CASE("keyless records go to all partitions in turn, batch by batch") {
+  for (const Kind& kind : kBackends) {
+    CAPTURE(kind.name);
+    Fixture f(kind, {.partitions = 3});
+    std::vector<Receipt> receipts;
+    {
+      auto producer = must(f.backend->open_producer("t", {.batch_bytes = 1000}));
+      producer->on_acknowledged([&](std::span<const Receipt> more) { receipts.insert(receipts.end(), more.begin(), more.end()); });
+      for (int i = 0; i < 90; ++i) must(producer->send({.value = std::string(200, 'x')}));
+      must(producer->flush());
+    }
+    std::array<int, 3> counts{};
+    int changes = 0;
+    for (std::size_t i = 0; i < receipts.size(); ++i) {
+      ++counts.at(static_cast<std::size_t>(receipts[i].partition.value));
+      if (i == 0 || receipts[i].partition == receipts[i - 1].partition) continue;
+      ++changes;
+      CHECK(receipts[i].partition.value == (receipts[i - 1].partition.value + 1) % 3);
+    }
+    CHECK(receipts.size() == 90);
+    CHECK(changes < 30);
+    for (const int count : counts) CHECK(count >= 25);
+  }
+}
+
+TEST_CASE("an explicit partition takes every record, and one that is not there is refused") {
+  for (const Kind& kind : kBackends) {
+    CAPTURE(kind.name);
+    Fixture f(kind, {.partitions = 3});
+    f.produce({"a", "b", "c"}, 2);
+    CHECK(must(f.backend->partitions("t"))[2].end.value == 3);
+    CHECK(code_of(f.backend->open_producer("t", {.partition = PartitionId{3}})) == Code::not_found);
+    CHECK(code_of(f.backend->open_producer("t", {.partition = PartitionId{-1}})) == Code::not_found);
+  }
+}
+
+TEST_CASE("a record that is too large is refused with the limit named, and the producer goes on") {
+  for (const Kind& kind : kBackends) {
+    CAPTURE(kind.name);
+    Fixture f(kind, {.max_record_bytes = 2000});
+    auto producer = must(f.backend->open_producer("t", {.record_bytes_max = 1000}));
+    must(producer->send({.value = "before"}));
+    const auto refused = producer->send({.value = std::string(1001, 'x')});
+    CHECK(code_of(refused) == Code::bad_data);
+    CHECK(refused.error().message.find("1000") != std::string::npos);
+    must(producer->send({.value = std::string(1000, 'x')}));
+    must(producer->flush());
+    CHECK(producer->acknowledged() == 2);
+    auto other = must(f.backend->open_producer("t", {}));
+    const auto by_topic = other->send({.key = std::string(1000, 'k'), .value = std::string(1001, 'x')});
+    CHECK(code_of(by_topic) == Code::bad_data);
+    CHECK(by_topic.error().message.find("2000") != std::string::npos);
+    CHECK(f.values() == Strings{"before", std::string(1000, 'x')});
+  }
+}
+
+TEST_CASE("null and empty keys, values and headers, bytes and timestamps come back as they were, whatever the codec") {
+  for (const Kind& kind : kBackends) {
+    for (const Codec codec : {Codec::none, Codec::lz4, Codec::zstd}) {
+      CAPTURE(kind.name);
+      Fixture f(kind);
+      const std::string binary("\0\n\xff\xfe\r\0", 6);
+      const std::string large(100'000, 'z');
+      const std::array<HeaderView, 4> headers{{{"h", "v"}, {"h", std::nullopt}, {"", ""}, {binary, binary}}};
+      struct Case {
+        std::optional<std::string_view> key;
+        std::optional<std::string_view> value;
+        std::span<const HeaderView> headers;
+        std::int64_t time;
+      };
+      const std::vector<Case> cases = {{{}, {}, {}, 5},        {"", "", {}, 0},           {binary, binary, headers, 1'700'000'000'000},
+                                       {"k", {}, headers, -3}, {{}, large, headers, 100}, {"k", "v", {}, 1}};
+      {
+        auto producer = must(f.backend->open_producer("t", {.compression = codec, .force_sync = true}));
+        for (const Case& c : cases) must(producer->send({c.key, c.value, c.headers, TimestampMs{c.time}}));
+        must(producer->flush());
+      }
+      auto reader = must(f.backend->open_reader({.topics = {{"t"}}, .start = {StartAt::Kind::beginning}, .follow = false}));
+      std::size_t i = 0;
+      for (;;) {
+        const Fetch fetch = must(reader->next(Milliseconds(0)));
+        if (fetch.state != Fetch::State::records) break;
+        for (const RecordView& r : fetch.records) {
+          REQUIRE(i < cases.size());
+          const Case& c = cases[i];
+          CHECK(r.offset.value == static_cast<std::int64_t>(i++));
+          CHECK((r.key == c.key));
+          CHECK((r.value == c.value));
+          CHECK(r.timestamp.value == c.time);
+          REQUIRE(r.headers.size() == c.headers.size());
+          for (std::size_t h = 0; h < c.headers.size(); ++h) {
+            CHECK(r.headers[h].key == c.headers[h].key);
+            CHECK((r.headers[h].value == c.headers[h].value));
+          }
+        }
+      }
+      CHECK(i == cases.size());
+    }
+  }
+}
+
+TEST_CASE("a topic whose durability is os acknowledges too, and with force_sync as well") {
+  for (const Kind& kind : kBackends) {
+    CAPTURE(kind.name);
+    Fixture f(kind, {.durability = Durability::os});
+    auto producer = must(f.backend->open_producer("t", {}));
+    must(producer->send({.value = "a"}));
+    must(producer->flush());
+    CHECK(f.values() == Strings{"a"});
+    auto synced = must(f.backend->open_producer("t", {.force_sync = true}));
+    must(synced->send({.value = "b"}));
+    must(synced->flush());
+    CHECK(synced->acknowledged() == 1);
+    CHECK(f.values() == Strings{"a", "b"});
+  }
+}
+
+TEST_CASE("what was not flushed is not acknowledged") {
+  for (const Kind& kind : kBackends) {
+    CAPTURE(kind.name);
+    Fixture f(kind);
+    auto producer = must(f.backend->open_producer("t", {}));
+    int calls = 0;
+    producer->on_acknowledged([&](std::span<const Receipt>) { ++calls; });
+    must(producer->send({.value = "a"}));
+    CHECK(producer->acknowledged() == 0);
+    must(producer->flush());
+    CHECK(producer->acknowledged() == 1);
+    CHECK(calls == 1);
+  }
+}
+
+TEST_CASE("a producer whose topic is deleted gets not_found and refuses further use") {
+  for (const Kind& kind : kBackends) {
+    CAPTURE(kind.name);
+    Fixture f(kind);
+    auto producer = must(f.backend->open_producer("t", {}));
+    must(producer->send({.value = "a"}));
+    must(producer->flush());
+    must(f.backend->delete_topic("t"));
+    must(producer->send({.value = "b"}));
+    CHECK(code_of(producer->flush()) == Code::not_found);
+    CHECK(code_of(producer->send({.value = "c"})) == Code::not_found);
+    CHECK(code_of(producer->flush()) == Code::not_found);
+    CHECK(producer->acknowledged() == 1);
+  }
+}
+
+TEST_CASE("a compacted topic refuses a record without a key, and the producer goes on") {
+  for (const Kind& kind : kBackends) {
+    CAPTURE(kind.name);
+    Fixture f(kind, {.cleanup = Cleanup::compact});
+    auto producer = must(f.backend->open_producer("t", {}));
+    CHECK(code_of(producer->send({.value = "a"})) == Code::bad_data);
+    must(producer->send({.key = "k", .value = "b"}));
+    must(producer->flush());
+    CHECK(f.values() == Strings{"b"});
+  }
+}
+
+// ---- Reading ----
+
+TEST_CASE("reading starts where StartAt says") {
+  for (const Kind& kind : kBackends) {
+    CAPTURE(kind.name);
+    Fixture f(kind);
+    f.produce({"a", "b", "c", "d", "e"});  // at 1000 to 1004
+    using K = StartAt::Kind;
+    CHECK(f.values({K::beginning}).size() == 5);
+    CHECK(f.values({K::end}).empty());
+    CHECK(f.values({K::after_beginning, 3}) == Strings{"d", "e"});
+    CHECK(f.values({K::after_beginning, 99}).empty());
+    CHECK(f.values({K::before_end, 2}) == Strings{"d", "e"});
+    CHECK(f.values({K::before_end, 99}).size() == 5);
+    CHECK(f.values({K::before_end, 0}).empty());
+    CHECK(f.values({K::offset, 4}) == Strings{"e"});
+    CHECK(f.values({K::offset, 5}).empty());
+    CHECK(f.values({K::offset, 50}).empty());
+    CHECK(f.values({K::time, 1002}) == Strings{"c", "d", "e"});
+    CHECK(f.values({K::time, 0}).size() == 5);
+    CHECK(f.values({K::time, 1005}).empty());
+  }
+}
+
+TEST_CASE("counts from the beginning and the end hold inside batches, and after a trim") {
+  for (const Kind& kind : kBackends) {
+    CAPTURE(kind.name);
+    Fixture f(kind);
+    {
+      auto producer = must(f.backend->open_producer("t", {}));
+      for (int i = 0; i < 10; ++i) must(producer->send({.value = fmt::format("{}", i), .timestamp = TimestampMs{100 + i}}));
+      must(producer->flush());
+    }
+    must(f.backend->trim_topic("t", {TrimTarget::Kind::before_offset, 4}, {}, true));
+    CHECK(f.values() == Strings{"4", "5", "6", "7", "8", "9"});
+    CHECK(f.values({StartAt::Kind::after_beginning, 4}) == Strings{"8", "9"});
+    CHECK(f.values({StartAt::Kind::before_end, 1}) == Strings{"9"});
+    CHECK(f.values({StartAt::Kind::time, 107}) == Strings{"7", "8", "9"});
+    ReadOptions options{.topics = {{"t"}}, .start = {StartAt::Kind::offset, 5}, .end = Offset{7}};
+    CHECK(f.values(options) == Strings{"5", "6"});
+  }
+}
+
+TEST_CASE("an end is exclusive, ends following too, and may lie before the start") {
+  for (const Kind& kind : kBackends) {
+    CAPTURE(kind.name);
+    Fixture f(kind);
+    f.produce({"a", "b"});
+    auto reader = must(f.backend->open_reader({.topics = {{"t"}}, .start = {StartAt::Kind::beginning}, .end = Offset{3}}));
+    CHECK(Fixture::values_of(*reader) == Strings{"a", "b"});
+    CHECK(must(reader->next(Milliseconds(0))).state == Fetch::State::caught_up);
+    f.produce({"c", "d"});
+    CHECK(Fixture::values_of(*reader) == Strings{"c"});
+    CHECK(must(reader->next(Milliseconds(0))).state == Fetch::State::ended);
+    CHECK(f.values(ReadOptions{.topics = {{"t"}}, .start = {StartAt::Kind::offset, 2}, .end = Offset{1}}).empty());
+  }
+}
+
+TEST_CASE("without following, reading stops at the ends noted at the start") {
+  for (const Kind& kind : kBackends) {
+    CAPTURE(kind.name);
+    Fixture f(kind);
+    f.produce({"a", "b"});
+    auto reader = must(f.backend->open_reader({.topics = {{"t"}}, .start = {StartAt::Kind::beginning}, .follow = false}));
+    f.produce({"c"});
+    CHECK(Fixture::values_of(*reader) == Strings{"a", "b"});
+    CHECK(must(reader->next(Milliseconds(0))).state == Fetch::State::ended);
+    CHECK(must(reader->next(Milliseconds(0))).state == Fetch::State::ended);
+  }
+}
+
+TEST_CASE("positions lie behind the records they come with") {
+  for (const Kind& kind : kBackends) {
+    CAPTURE(kind.name);
+    Fixture f(kind);
+    f.produce({"a", "b"});
+    auto reader = must(f.backend->open_reader({.topics = {{"t"}}, .start = {StartAt::Kind::beginning}, .follow = false}));
+    const Fetch fetch = must(reader->next(Milliseconds(0)));
+    REQUIRE(!fetch.records.empty());
+    CHECK(fetch.position.topic == "t");
+    CHECK(fetch.position.partition.value == 0);
+    CHECK(fetch.position.next == fetch.records.back().offset + 1);
+  }
+}
+
+TEST_CASE("a follower is woken by a producer, and by the stop flag") {
+  for (const Kind& kind : kBackends) {
+    CAPTURE(kind.name);
+    Fixture f(kind);
+    f.produce({"old"});
+    std::atomic<bool> stop = false;
+    auto reader = must(f.backend->open_reader({.topics = {{"t"}}, .stop = &stop}));
+    CHECK(must(reader->next(Milliseconds(0))).state == Fetch::State::caught_up);
+    std::thread producing([&] {
+      std::this_thread::sleep_for(Milliseconds(50));
+      auto backend = f.place->open();
+      auto producer = must(backend->open_producer("t", {}));
+      must(producer->send({.value = "new"}));
+      must(producer->flush());
+    });
+    const SteadyTime began = std::chrono::steady_clock::now();
+    const Fetch fetch = must(reader->next(std::chrono::seconds(30)));
+    producing.join();
+    REQUIRE(fetch.state == Fetch::State::records);
+    CHECK(fetch.records.size() == 1);
+    CHECK(*fetch.records[0].value == "new");
+    std::thread stopping([&] {
+      std::this_thread::sleep_for(Milliseconds(50));
+      stop = true;
+    });
+    CHECK(must(reader->next(std::chrono::seconds(30))).state == Fetch::State::stopped);
+    stopping.join();
+    CHECK(std::chrono::steady_clock::now() - began < std::chrono::seconds(15));
+  }
+}
+
+TEST_CASE("every record of a long run is read once and in order by a follower") {
+  for (const Kind& kind : kBackends) {
+    CAPTURE(kind.name);
+    Fixture f(kind, {.segment_bytes = kSegmentBytesMin});
+    constexpr int kRecords = 600;
+    auto reader = must(f.backend->open_reader({.topics = {{"t"}}, .start = {StartAt::Kind::beginning}}));
+    std::thread producing([&] {
+      auto backend = f.place->open();
+      auto producer = must(backend->open_producer("t", {}));
+      for (int i = 0; i < kRecords; ++i) {
+        must(producer->send({.value = fmt::format("{:0500}", i)}));
+        if (i % 7 == 0) must(producer->flush());
+      }
+      must(producer->flush());
+    });
+    std::int64_t next = 0;
+    while (next < kRecords) {
+      const Fetch fetch = must(reader->next(std::chrono::seconds(20)));
+      if (fetch.state != Fetch::State::records) break;
+      for (const RecordView& record : fetch.records) {
+        CHECK(record.offset.value == next);
+        CHECK(*record.value == fmt::format("{:0500}", next));
+        ++next;
+      }
+    }
+    producing.join();
+    CHECK(next == kRecords);
+  }
+}
+
+TEST_CASE("merged by time, batches of all partitions come oldest first, ties by the lower number, every time the same") {
+  for (const Kind& kind : kBackends) {
+    CAPTURE(kind.name);
+    Fixture f(kind, {.partitions = 3});
+    f.produce({"c1", "c2"}, 2, "t", {10});
+    f.produce({"a1", "a2"}, 0, "t", {11});
+    f.produce({"b0"}, 1, "t", {5});
+    f.produce({"b1"}, 1, "t", {11});
+    const ReadOptions options{.topics = {{"t"}}, .start = {StartAt::Kind::beginning}, .merge_by_time = true};
+    for (int i = 0; i < 3; ++i) CHECK(f.values(options) == Strings{"b0", "c1", "a1", "b1", "c2", "a2"});
+  }
+}
+
+TEST_CASE("several topics and chosen partitions are read together") {
+  for (const Kind& kind : kBackends) {
+    CAPTURE(kind.name);
+    Fixture f(kind, {.partitions = 3});
+    must(f.backend->create_topic("u", {}));
+    f.produce({"t0"}, 0);
+    f.produce({"t1"}, 1);
+    f.produce({"t2"}, 2);
+    f.produce({"u0"}, 0, "u");
+    ReadOptions options{.topics = {{"t", {{2}, {0}, {2}}}, {"u"}}, .start = {StartAt::Kind::beginning}, .follow = false};
+    auto reader = must(f.backend->open_reader(options));
+    const auto records = Fixture::read_all(*reader);
+    std::set<std::string> values;
+    for (const Record& record : records) {
+      values.insert(record.value);
+      CHECK(record.value == fmt::format("{}{}", record.topic, record.partition));
+    }
+    CHECK(records.size() == 3);
+    CHECK(values == std::set<std::string>{"t0", "t2", "u0"});
+    CHECK(code_of(f.backend->open_reader({.topics = {{"t", {{3}}}}})) == Code::not_found);
+  }
+}
+
+TEST_CASE("a start that was trimmed away is a notice, or not_found when strict") {
+  for (const Kind& kind : kBackends) {
+    CAPTURE(kind.name);
+    Fixture f(kind);
+    f.produce({"a", "b", "c"});
+    must(f.backend->trim_topic("t", {TrimTarget::Kind::before_offset, 2}, {}, true));
+    ReadOptions options{.topics = {{"t"}}, .start = {StartAt::Kind::offset, 1}, .follow = false};
+    auto reader = must(f.backend->open_reader(options));
+    CHECK(Fixture::values_of(*reader) == Strings{"c"});
+    const Strings notices = reader->take_notices();
+    REQUIRE(notices.size() == 1);
+    CHECK(notices[0].find("offset 1") != std::string::npos);
+    CHECK(reader->take_notices().empty());
+    options.strict = true;
+    CHECK(code_of(f.backend->open_reader(options)) == Code::not_found);
+    options.start = {StartAt::Kind::offset, 2};
+    CHECK(f.values(options) == Strings{"c"});
+  }
+}
+
+TEST_CASE("a reader overtaken by a trim goes on at the new start and says so") {
+  for (const Kind& kind : kBackends) {
+    CAPTURE(kind.name);
+    Fixture f(kind, {.segment_bytes = kSegmentBytesMin});
+    f.produce(Strings(20, std::string(20'000, 'x')));
+    auto reader = must(f.backend->open_reader({.topics = {{"t"}}, .start = {StartAt::Kind::beginning}}));
+    REQUIRE(must(reader->next(Milliseconds(0))).state == Fetch::State::records);
+    must(f.backend->trim_topic("t", {TrimTarget::Kind::before_offset, 18}, {}, true));
+    const auto rest = Fixture::read_all(*reader);
+    REQUIRE(!rest.empty());
+    CHECK(rest.back().offset == 19);
+    CHECK(rest.size() < 19);
+    CHECK(reader->take_notices().size() == 1);
+  }
+}
+
+TEST_CASE("partitions added while following are read from their beginning, unless partitions were chosen") {
+  for (const Kind& kind : kBackends) {
+    CAPTURE(kind.name);
+    Fixture f(kind);
+    f.produce({"old"});
+    auto reader = must(f.backend->open_reader({.topics = {{"t"}}}));
+    auto chosen = must(f.backend->open_reader({.topics = {{"t", {{0}}}}}));
+    CHECK(must(reader->next(Milliseconds(0))).state == Fetch::State::caught_up);
+    CHECK(must(chosen->next(Milliseconds(0))).state == Fetch::State::caught_up);
+    must(f.backend->add_partitions("t", 1));
+    f.produce({"in the new one"}, 1);
+    CHECK(Fixture::values_of(*reader) == Strings{"in the new one"});
+    CHECK(Fixture::values_of(*chosen).empty());
+  }
+}
+
+TEST_CASE("a topic deleted while it is followed is not_found") {
+  for (const Kind& kind : kBackends) {
+    CAPTURE(kind.name);
+    Fixture f(kind);
+    f.produce({"a"});
+    auto reader = must(f.backend->open_reader({.topics = {{"t"}}}));
+    CHECK(must(reader->next(Milliseconds(0))).state == Fetch::State::caught_up);
+    std::thread deleting([&] {
+      std::this_thread::sleep_for(Milliseconds(50));
+      must(f.place->open()->delete_topic("t"));
+    });
+    const auto fetch = reader->next(std::chrono::seconds(30));
+    deleting.join();
+    CHECK(code_of(fetch) == Code::not_found);
+  }
+}
+
+// ---- Consumers ----
+
+TEST_CASE("a consumer resumes where it committed, over every start, and reset begins anew") {
+  for (const Kind& kind : kBackends) {
+    CAPTURE(kind.name);
+    Fixture f(kind);
+    f.produce({"a", "b", "c"});
+    {
+      auto member = must(f.backend->join_group("c1", f.group()));
+      CHECK(member->resumed().empty());
+      CHECK(member->positions()[0].next.value == 0);
+      const Fetch first = must(member->next(Milliseconds(0)));
+      REQUIRE(first.state == Fetch::State::records);
+      CHECK(member->positions()[0].next == first.position.next);
+      const std::array done{Position{"t", {0}, {1}}};
+      must(member->commit(done));
+    }
+    {
+      auto member = must(f.backend->join_group("c1", f.group({StartAt::Kind::end})));
+      REQUIRE(member->resumed().size() == 1);
+      CHECK(member->resumed()[0].next.value == 1);
+      CHECK(Fixture::values_of(*member) == Strings{"b", "c"});
+    }
+    CHECK(f.consume("c2").size() == 3);
+    CHECK(f.consume("c1") == Strings{"b", "c"});
+    CHECK(f.consume("c1").empty());
+    GroupOptions reset = f.group();
+    reset.reset = true;
+    CHECK(f.consume("c1", reset).size() == 3);
+    f.produce({"d"});
+    CHECK(f.consume("c1") == Strings{"d"});
+  }
+}
+
+TEST_CASE("strategy none reads from the stored offset, claims nothing and never commits") {
+  for (const Kind& kind : kBackends) {
+    CAPTURE(kind.name);
+    Fixture f(kind);
+    f.produce({"a", "b"});
+    GroupOptions none = f.group();
+    none.strategy = OffsetStrategy::none;
+    {
+      auto onlooker = must(f.backend->join_group("c1", none));
+      CHECK(Fixture::values_of(*onlooker).size() == 2);
+      CHECK(code_of(onlooker->commit(onlooker->positions())) == Code::usage);
+    }
+    CHECK(must(f.backend->consumer_offsets(false)).empty());
+    CHECK(f.consume("c1").size() == 2);
+    f.produce({"c"});
+    auto member = must(f.backend->join_group("c1", f.group()));
+    auto onlooker = must(f.backend->join_group("c1", none));
+    CHECK(Fixture::values_of(*onlooker) == Strings{"c"});
+    none.reset = true;
+    auto anew = must(f.backend->join_group("c1", none));
+    CHECK(Fixture::values_of(*anew) == Strings{"a", "b", "c"});
+  }
+}
+
+TEST_CASE("a partition that another member has is busy until that one leaves, and the member is named") {
+  for (const Kind& kind : kBackends) {
+    CAPTURE(kind.name);
+    Fixture f(kind, {.partitions = 2});
+    auto other = f.place->open();
+    auto member = must(f.backend->join_group("c1", f.group()));
+    const auto refused = other->join_group("c1", f.group());
+    CHECK(code_of(refused) == Code::busy);
+    CHECK(refused.error().message.find("c1") != std::string::npos);
+    CHECK(refused.error().message.find("a test") != std::string::npos);
+    must(other->join_group("c2", f.group()));
+    member.reset();
+    must(other->join_group("c1", f.group()));
+    GroupOptions first = f.group();
+    first.read.topics = {{"t", {{0}}}};
+    GroupOptions second = f.group();
+    second.read.topics = {{"t", {{1}}}};
+    auto with_first = must(f.backend->join_group("c1", first));
+    auto with_second = must(other->join_group("c1", second));
+    const std::array foreign{Position{"t", {1}, {0}}};
+    CHECK(code_of(with_first->commit(foreign)) == Code::busy);
+    const std::array elsewhere{Position{"u", {0}, {0}}};
+    CHECK(code_of(with_first->commit(elsewhere)) == Code::busy);
+  }
+}
+
+TEST_CASE("a commit never points past the end of the log") {
+  for (const Kind& kind : kBackends) {
+    CAPTURE(kind.name);
+    Fixture f(kind);
+    f.produce({"a", "b"});
+    auto member = must(f.backend->join_group("c1", f.group()));
+    const std::array past{Position{"t", {0}, {3}}};
+    CHECK(code_of(member->commit(past)) == Code::usage);
+    CHECK(must(f.backend->consumer_offsets(false)).empty());
+    f.produce({"c"});
+    must(member->commit(past));
+    CHECK(must(f.backend->consumer_offsets(false)).at(0).next.value == 3);
+  }
+}
+
+TEST_CASE("a stored offset that was trimmed away goes on at the start, with a notice, or is not_found when strict") {
+  for (const Kind& kind : kBackends) {
+    CAPTURE(kind.name);
+    Fixture f(kind);
+    f.produce({"a"});
+    CHECK(f.consume("c1").size() == 1);
+    f.produce({"b", "c", "d"});
+    must(f.backend->trim_topic("t", {TrimTarget::Kind::before_offset, 3}, {}, true));
+    GroupOptions strict = f.group();
+    strict.read.strict = true;
+    CHECK(code_of(f.backend->join_group("c1", strict)) == Code::not_found);
+    auto member = must(f.backend->join_group("c1", f.group()));
+    CHECK(Fixture::values_of(*member) == Strings{"d"});
+    CHECK(member->take_notices().size() == 1);
+  }
+}
+
+TEST_CASE("a member of a deleted topic can neither read nor commit") {
+  for (const Kind& kind : kBackends) {
+    CAPTURE(kind.name);
+    Fixture f(kind);
+    f.produce({"a"});
+    GroupOptions options = f.group();
+    options.read.follow = true;
+    auto member = must(f.backend->join_group("c1", options));
+    CHECK(Fixture::values_of(*member) == Strings{"a"});
+    must(f.backend->delete_topic("t"));
+    must(f.backend->create_topic("t", {}));
+    CHECK(code_of(member->next(Milliseconds(0))) == Code::not_found);
+    const std::array done{Position{"t", {0}, {1}}};
+    CHECK(code_of(member->commit(done)) == Code::not_found);
+    CHECK(must(f.backend->consumer_offsets(false)).empty());
+  }
+}
+
+TEST_CASE("stored offsets are listed by consumer, topic and partition, with their lag when asked for") {
+  for (const Kind& kind : kBackends) {
+    CAPTURE(kind.name);
+    Fixture f(kind, {.partitions = 2});
+    must(f.backend->create_topic("a", {}));
+    f.produce({"a", "b", "c"}, 1);
+    const TimestampMs before = now_ms();
+    f.consume("c2");
+    {
+      GroupOptions options = f.group();
+      options.read.topics = {{"a"}, {"t"}};
+      auto member = must(f.backend->join_group("c1", options));
+      const std::array done{Position{"t", {1}, {1}}, Position{"a", {0}, {0}}};
+      must(member->commit(done));
+    }
+    f.produce({"d"}, 1);
+    const auto offsets = must(f.backend->consumer_offsets(true));
+    REQUIRE(offsets.size() == 4);
+    Strings rows;
+    for (const ConsumerOffset& o : offsets) {
+      rows.push_back(fmt::format("{} {} {} {} {}", o.consumer, o.topic, o.partition.value, o.next.value, o.lag.value_or(-1)));
+      CHECK(o.committed_at >= before);
+      CHECK(o.committed_at <= now_ms());
+    }
+    CHECK(rows == Strings{"c1 a 0 0 0", "c1 t 1 1 3", "c2 t 0 0 0", "c2 t 1 3 1"});
+    CHECK(!must(f.backend->consumer_offsets(false))[0].lag);
+    must(f.backend->trim_topic("t", {TrimTarget::Kind::before_offset, 3}, {}, true));
+    CHECK(must(f.backend->consumer_offsets(true))[1].lag == 1);
+  }
+}
+
+TEST_CASE("deleting a consumer clears its offsets, in all topics or the chosen ones, and a dry run none") {
+  for (const Kind& kind : kBackends) {
+    CAPTURE(kind.name);
+    Fixture f(kind, {.partitions = 2});
+    must(f.backend->create_topic("u", {}));
+    GroupOptions both = f.group();
+    both.read.topics = {{"t"}, {"u"}};
+    f.consume("c1", both);
+    f.consume("c2", both);
+    const auto rows = [&] { return must(f.backend->consumer_offsets(false)).size(); };
+    CHECK(rows() == 6);
+    CHECK(must(f.backend->delete_consumer("c1", {}, {}, false)).size() == 3);
+    CHECK(rows() == 6);
+    const std::array second{PartitionId{1}};
+    const auto one = must(f.backend->delete_consumer("c1", "t", second, true));
+    REQUIRE(one.size() == 1);
+    CHECK(one[0].topic == "t");
+    CHECK(one[0].partition.value == 1);
+    CHECK(rows() == 5);
+    CHECK(code_of(f.backend->delete_consumer("c1", "t", second, true)) == Code::not_found);
+    CHECK(must(f.backend->delete_consumer("c1", "u", {}, true)).size() == 1);
+    CHECK(must(f.backend->delete_consumer("c1", {}, {}, true)).size() == 1);
+    CHECK(rows() == 3);
+    CHECK(code_of(f.backend->delete_consumer("c1", {}, {}, true)) == Code::not_found);
+    CHECK(code_of(f.backend->delete_consumer("c2", "none", {}, true)) == Code::not_found);
+    CHECK(code_of(f.backend->delete_consumer("../c2", {}, {}, true)) == Code::usage);
+    f.produce({"a"});
+    CHECK(f.consume("c1") == Strings{"a"});
+  }
+}
+
+TEST_CASE("a consumer in use is busy to delete, committed or not, and nothing of it goes") {
+  for (const Kind& kind : kBackends) {
+    CAPTURE(kind.name);
+    Fixture f(kind, {.partitions = 2});
+    f.consume("c1");
+    GroupOptions second = f.group();
+    second.read.topics = {{"t", {{1}}}};
+    auto member = must(f.backend->join_group("c1", second));
+    auto fresh = must(f.backend->join_group("c3", f.group()));
+    auto other = f.place->open();
+    CHECK(code_of(other->delete_consumer("c1", {}, {}, true)) == Code::busy);
+    CHECK(code_of(other->delete_consumer("c1", {}, {}, false)) == Code::busy);
+    CHECK(code_of(other->delete_consumer("c3", {}, {}, true)) == Code::busy);
+    CHECK(must(other->consumer_offsets(false)).size() == 2);
+    const std::array free{PartitionId{0}};
+    CHECK(must(other->delete_consumer("c1", "t", free, true)).size() == 1);
+    member.reset();
+    CHECK(must(other->delete_consumer("c1", {}, {}, true)).size() == 1);
+  }
+}
+
+TEST_CASE("a location that is not known is refused") {
+  CHECK(code_of(open_backend("nonsense://host", {})) == Code::usage);
+  const TempDir temp;
+  CHECK(code_of(open_backend(temp / "missing", {})) == Code::not_found);
+  write_file(temp / "file", "not a data directory");
+  CHECK(code_of(open_backend(temp.path(), {})) == Code::configuration);
+}
