@@ -63,8 +63,11 @@ class LocalBackend final : public Backend {
   }
 
   Result<void> delete_topic(std::string_view name) override {
+    const Directory directory = TRY(data_dir_.open_topic(name));
+    const auto file = load_topic_file(directory);
     TRY(leat::delete_topic(data_dir_, name));
-    return forget_topic(data_dir_, name);
+    // Without a readable id, what is left counts as none for every later topic of that name.
+    return file ? forget_topic(data_dir_, name, file->id) : Result<void>{};
   }
 
   Result<void> add_partitions(std::string_view name, std::int32_t count) override {

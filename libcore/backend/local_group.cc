@@ -67,19 +67,19 @@ class LocalGroupReader final : public GroupReader {
     auto [entry, missing] = files_.try_emplace(topic.name());
     std::optional<OffsetsFile>& file = entry->second;
     if (missing) {
-      file = TRY(OffsetsFile::open(*data_dir_, consumer_, topic.name(), topic.id(), topic.settings().partitions,
-                                   !claims_         ? OffsetsFile::Access::read
-                                   : options_.reset ? OffsetsFile::Access::write_anew
-                                                    : OffsetsFile::Access::write));
-      // Before the first claim, so that whoever is refused can say by whom.
-      if (claims_) TRY(file->join(options_.description));
+      const auto access = !claims_         ? OffsetsFile::Access::read
+                          : options_.reset ? OffsetsFile::Access::write_anew
+                                           : OffsetsFile::Access::write;
+      // A member before the first claim, so that whoever is refused can say by whom.
+      file = TRY(OffsetsFile::open(*data_dir_, consumer_, topic.name(), topic.id(), topic.settings().partitions, access,
+                                   claims_ ? &options_.description : nullptr));
     }
     if (!file) return std::nullopt;
     if (claims_ && !TRY(file->claim(partition))) return std::unexpected(file->in_use(consumer_, topic.name(), partition));
     if (options_.reset) return std::nullopt;
     const auto stored = TRY(file->load(partition));
     if (!stored) return std::nullopt;
-    if (stored->next > range.end) {
+    if (stored->next > range.end && stored->next > TRY(appended_end(topic, partition))) {
       return fail(Code::damaged,
                   fmt::format("{}: consumer \"{}\" stands at offset {} of partition {}, but the log ends at {}", file->path(), consumer_,
                               stored->next.value, partition.value, range.end.value),
@@ -87,6 +87,13 @@ class LocalGroupReader final : public GroupReader {
     }
     resumed_.push_back({topic.name(), partition, stored->next});
     return stored->next;
+  }
+
+  // Behind everything appended, durable or not: what an earlier member that read uncommitted records may have committed.
+  Result<Offset> appended_end(const Topic& opened, PartitionId partition) const {
+    Topic topic = TRY(Topic::open(*data_dir_, opened.name(), Topic::Access::read));
+    PartitionReader reader = TRY(PartitionReader::open(topic, partition, true));
+    return TRY(reader.visible()).end;
   }
 
   const DataDir* data_dir_;

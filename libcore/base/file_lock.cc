@@ -97,10 +97,11 @@ void unlock_range(const File& file, ByteRange range) {
   ::fcntl(file.fd(), F_OFD_SETLK, &request);
 }
 
-Result<bool> range_is_held_elsewhere(const File& file, ByteRange range) {
+Result<std::optional<LockKind>> lock_held_elsewhere(const File& file, ByteRange range) {
   struct flock request = range_request(range, F_WRLCK);
   if (::fcntl(file.fd(), F_OFD_GETLK, &request) != 0) return fail_errno(errno, fmt::format("cannot query locks of {}", file.path()));
-  return request.l_type != F_UNLCK;
+  if (request.l_type == F_UNLCK) return std::nullopt;
+  return request.l_type == F_WRLCK ? LockKind::exclusive : LockKind::shared;
 }
 
 Result<DirectoryLock> DirectoryLock::acquire(const Directory& directory, Milliseconds timeout) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "leat/base/clock.h"
@@ -25,8 +26,8 @@ Result<bool> try_lock_range(const File& file, ByteRange range, LockKind kind);
 // The same, waiting up to `timeout`; false when that passed.
 Result<bool> lock_range(const File& file, ByteRange range, LockKind kind, Milliseconds timeout);
 void unlock_range(const File& file, ByteRange range);
-// Whether another open file holds any lock on the range. Takes nothing.
-Result<bool> range_is_held_elsewhere(const File& file, ByteRange range);
+// The kind of a lock that another open file holds on the range, if any does. Takes nothing.
+Result<std::optional<LockKind>> lock_held_elsewhere(const File& file, ByteRange range);
 
 // An exclusive flock on a directory, released at the end of its life.
 class DirectoryLock {

@@ -93,7 +93,8 @@ Result<void> make_file(const Directory& directory, const TopicId& id, std::int32
 }  // namespace
 
 Result<std::optional<OffsetsFile>> OffsetsFile::open(const DataDir& data_dir, std::string_view group, std::string_view topic,
-                                                     const TopicId& id, std::int32_t partitions, Access access) {
+                                                     const TopicId& id, std::int32_t partitions, Access access,
+                                                     const std::string* join_as) {
   if (access == Access::read) {
     const auto groups = data_dir.root().open_directory(kGroupsDirectory);
     if (!groups) return std::nullopt;
@@ -105,17 +106,38 @@ Result<std::optional<OffsetsFile>> OffsetsFile::open(const DataDir& data_dir, st
     if (whose == Belongs::elsewhere) return std::nullopt;
     return OffsetsFile(std::move(*file));
   }
-  const Directory directory = TRY(TRY(TRY(data_dir.groups()).make_directory(group)).make_directory(topic));
-  const DirectoryLock lock = TRY(DirectoryLock::acquire(directory, data_dir.lock_timeout()));
+  // The directory may be removed, with the last offset in it, while its lock is waited for.
+  constexpr int kAttempts = 3;
+  for (int attempt = 1;; ++attempt) {
+    auto opened = open_to_write(data_dir, group, topic, id, partitions, access == Access::write_anew);
+    if (opened && join_as != nullptr) TRY(opened->second.join(*join_as));
+    if (opened) return std::move(opened->second);
+    if (opened.error().code != Code::not_found || attempt == kAttempts) return std::unexpected(std::move(opened).error());
+  }
+}
+
+// The file, and the lock of its directory that keeps others from removing it.
+Result<std::pair<OffsetsFile::Guard, OffsetsFile>> OffsetsFile::open_to_write(const DataDir& data_dir, std::string_view group,
+                                                                             std::string_view topic, const TopicId& id,
+                                                                             std::int32_t partitions, bool replace_damaged) {
+  const Directory groups = TRY(data_dir.groups());
+  const Directory group_directory = TRY(groups.make_directory(group));
+  Directory directory = TRY(group_directory.make_directory(topic));
+  DirectoryLock lock = TRY(DirectoryLock::acquire(directory, data_dir.lock_timeout()));
   auto file = directory.open_file(kOffsetsFile, OpenMode::read_write);
   if (!file && file.error().code != Code::not_found) return std::unexpected(std::move(file).error());
   const Belongs whose = file ? TRY(belongs(*file, id)) : Belongs::elsewhere;
-  if (whose == Belongs::damaged && access != Access::write_anew) return damaged_header(*file);
+  if (whose == Belongs::damaged && !replace_damaged) return damaged_header(*file);
   if (whose != Belongs::here) {
     TRY(make_file(directory, id, partitions));
     file = TRY(directory.open_file(kOffsetsFile, OpenMode::read_write));
   }
-  return OffsetsFile(std::move(*file));
+  // Whoever made these names may have died before they were durable.
+  TRY(directory.sync());
+  TRY(group_directory.sync());
+  TRY(groups.sync());
+  TRY(data_dir.root().sync());
+  return std::pair(Guard{std::move(directory), std::move(lock)}, OffsetsFile(std::move(*file)));
 }
 
 Result<std::optional<CommittedOffset>> OffsetsFile::load(PartitionId partition) const {
@@ -138,7 +160,7 @@ Result<void> OffsetsFile::clear(PartitionId partition) { return Slots::clear(fil
 
 Result<bool> OffsetsFile::claim(PartitionId partition) { return try_lock_range(file_, slot_range(partition), LockKind::exclusive); }
 void OffsetsFile::release(PartitionId partition) { unlock_range(file_, slot_range(partition)); }
-Result<bool> OffsetsFile::claimed_elsewhere(PartitionId partition) const { return range_is_held_elsewhere(file_, slot_range(partition)); }
+Result<bool> OffsetsFile::claimed_elsewhere(PartitionId partition) const { return TRY(lock_held_elsewhere(file_, slot_range(partition))).has_value(); }
 
 Result<void> OffsetsFile::join(const std::string& command) {
   for (int entry = 0; entry < kMembersMax; ++entry) {
@@ -159,7 +181,7 @@ Result<void> OffsetsFile::join(const std::string& command) {
 Result<std::vector<MemberEntry>> OffsetsFile::other_members() const {
   std::vector<MemberEntry> members;
   for (int entry = 0; entry < kMembersMax; ++entry) {
-    if (entry == entry_ || !TRY(range_is_held_elsewhere(file_, member_range(entry)))) continue;
+    if (entry == entry_ || !TRY(lock_held_elsewhere(file_, member_range(entry)))) continue;
     RawMember raw{};
     TRY(file_.read_at(std::as_writable_bytes(std::span(&raw, 1)), member_range(entry).start));
     members.push_back({raw.pid, text_of(raw.host), text_of(raw.command)});
@@ -192,13 +214,21 @@ Result<std::vector<GroupTopic>> list_group_topics(const DataDir& data_dir) {
   return found;
 }
 
-Result<void> forget_topic(const DataDir& data_dir, std::string_view topic) {
+Result<void> forget_topic(const DataDir& data_dir, std::string_view topic, const TopicId& id) {
   for (const GroupTopic& entry : TRY(list_group_topics(data_dir))) {
     if (entry.topic != topic) continue;
     const Directory groups = TRY(data_dir.groups());
-    const Directory group = TRY(groups.open_directory(entry.group));
-    TRY(group.remove_tree(topic));
-    TRY(group.sync());
+    const auto group = groups.open_directory(entry.group);
+    const auto directory = group ? group->open_directory(topic) : std::unexpected(group.error());
+    if (!directory) continue;  // gone meanwhile
+    {
+      const DirectoryLock lock = TRY(DirectoryLock::acquire(*directory, data_dir.lock_timeout()));
+      const auto file = directory->open_file(kOffsetsFile, OpenMode::read);
+      if (file && TRY(belongs(*file, id)) != Belongs::here) continue;
+      TRY(directory->unlink(kOffsetsFile));
+    }
+    (void)group->remove_directory(topic);
+    TRY(group->sync());
     (void)groups.remove_directory(entry.group);  // fails while other topics are in it
   }
   return {};

@@ -43,9 +43,11 @@ class OffsetsFile {
 
   // Opens the file of `group` in `topic`. With Access::write it is made when missing or left over from an earlier topic of that name,
   // durably; with Access::write_anew, also when its header is damaged. nullopt: read access, and there is none for this topic.
-  // Errors: damaged (the header), io, permission, busy.
+  // With `join_as`, this process is a member on return: nobody can have removed the file in between. Errors: damaged (the header),
+  // io, permission, busy.
   static Result<std::optional<OffsetsFile>> open(const DataDir& data_dir, std::string_view group, std::string_view topic,
-                                                 const TopicId& id, std::int32_t partitions, Access access);
+                                                 const TopicId& id, std::int32_t partitions, Access access,
+                                                 const std::string* join_as = nullptr);
 
   const std::string& path() const { return file_.path(); }
 
@@ -70,7 +72,16 @@ class OffsetsFile {
   Error in_use(std::string_view consumer, std::string_view topic, PartitionId partition) const;
 
  private:
+  // A locked directory.
+  struct Guard {
+    Directory directory;
+    DirectoryLock lock;
+  };
+
   explicit OffsetsFile(File file) : file_(std::move(file)) {}
+  static Result<std::pair<Guard, OffsetsFile>> open_to_write(const DataDir& data_dir, std::string_view group, std::string_view topic,
+                                                             const TopicId& id, std::int32_t partitions, bool replace_damaged);
+
   File file_;
   std::optional<int> entry_;
 };
@@ -82,8 +93,8 @@ struct GroupTopic {
 };
 Result<std::vector<GroupTopic>> list_group_topics(const DataDir& data_dir);
 
-// Removes every group's offsets of a topic that was deleted. Errors: io.
-Result<void> forget_topic(const DataDir& data_dir, std::string_view topic);
+// Removes every group's offsets of the topic `id`, which was deleted; those of a later topic of that name stay. Errors: io, busy.
+Result<void> forget_topic(const DataDir& data_dir, std::string_view topic, const TopicId& id);
 // Removes the directories of a group's topic once no offset is left in it; nothing happens while one is, or while somebody has it open.
 Result<void> remove_when_empty(const DataDir& data_dir, std::string_view group, std::string_view topic);
 

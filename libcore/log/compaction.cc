@@ -196,6 +196,8 @@ class Rewriter {
 Result<void> take_place(Partition& partition, Offset base) {
   const Directory& directory = partition.directory();
   auto renamed = partition.with_append_lock([&]() -> Result<void> {
+    // The durable end that a power cut leaves in the page must not be one in this segment, whose bytes are about to move.
+    TRY(partition.persist_state());
     TRY(directory.rename(compacting_file_name(base), directory, log_file_name(base)));
     return directory.sync();
   });

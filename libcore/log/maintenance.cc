@@ -17,14 +17,10 @@ struct MaxTimestamp {
   bool whole = false;  // the segment was read to its end
 };
 
-Result<MaxTimestamp> find_max_timestamp(const Directory& partition, Offset base) {
-  const File log = TRY(partition.open_file(log_file_name(base), OpenMode::read));
-  MaxTimestamp maximum;
-  const std::vector<TimeIndexEntry> times = TRY(read_time_index(partition, base));
-  const IndexHint hint = find_by_offset(partition, base, log, Offset{std::numeric_limits<std::int64_t>::max()});
-  // The time index speaks for what lies before the last indexed batch, the walk for the rest.
-  if (hint.position > 0 && !times.empty()) maximum.value = times.back().timestamp;
-  SegmentWalk walk(log, times.empty() ? 0 : hint.position, times.empty() ? base : hint.base, WalkDepth::headers);
+// From the batch headers alone, from a place on.
+Result<MaxTimestamp> walk_max_timestamp(const File& log, IndexHint from, TimestampMs before) {
+  MaxTimestamp maximum{before};
+  SegmentWalk walk(log, from.position, from.base, WalkDepth::headers);
   const std::int64_t bytes = TRY(log.size());
   for (;;) {
     const WalkStep step = TRY(walk.next(bytes));
@@ -34,13 +30,25 @@ Result<MaxTimestamp> find_max_timestamp(const Directory& partition, Offset base)
   }
 }
 
-Result<std::vector<SegmentFacts>> segment_facts(const Directory& directory, bool with_times) {
+Result<MaxTimestamp> find_max_timestamp(const Directory& partition, Offset base) {
+  const File log = TRY(partition.open_file(log_file_name(base), OpenMode::read));
+  MaxTimestamp maximum;
+  const std::vector<TimeIndexEntry> times = TRY(read_time_index(partition, base));
+  const IndexHint hint = find_by_offset(partition, base, log, Offset{std::numeric_limits<std::int64_t>::max()});
+  // The time index speaks for what lies before the last indexed batch, the walk for the rest.
+  if (hint.position > 0 && !times.empty()) maximum.value = times.back().timestamp;
+  return walk_max_timestamp(log, times.empty() ? IndexHint{0, base} : hint, maximum.value);
+}
+
+Result<std::vector<SegmentFacts>> segment_facts(const Directory& directory, std::optional<TimestampMs> expired_before) {
   std::vector<SegmentFacts> facts;
   for (const Offset base : TRY(list_segments(directory))) {
     const File log = TRY(directory.open_file(log_file_name(base), OpenMode::read));
     SegmentFacts fact{base, TRY(log.size()), {}};
-    if (with_times) {
-      const MaxTimestamp maximum = TRY(find_max_timestamp(directory, base));
+    if (expired_before) {
+      MaxTimestamp maximum = TRY(find_max_timestamp(directory, base));
+      // Before anything is let go because of its age, the log itself is asked: an index may be wrong.
+      if (maximum.value < *expired_before) maximum = TRY(walk_max_timestamp(log, {0, base}, MaxTimestamp{}.value));
       // A segment whose age cannot be read is kept, and with it all that follow.
       fact.max_timestamp = maximum.whole ? maximum.value : TimestampMs{std::numeric_limits<std::int64_t>::max()};
     }
@@ -105,7 +113,7 @@ Result<void> apply_retention(Partition& partition, TimestampMs now) {
   if (retains && settings.cleanup == Cleanup::remove) {
     TRY(roll_if_due(partition, end, now));
     end = TRY(partition.end());
-    const auto facts = TRY(segment_facts(partition.directory(), settings.retention_ms.has_value()));
+    const auto facts = TRY(segment_facts(partition.directory(), settings.retention_ms ? std::optional(now - *settings.retention_ms) : std::nullopt));
     const Offset start = std::max(start_by_records(settings, end.log_start, end.end), start_by_age_and_bytes(settings, facts, now));
     // Persisting the start costs a sync: only when a segment goes with it.
     if (facts.size() < 2 || facts[1].base > start) return {};

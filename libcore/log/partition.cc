@@ -62,12 +62,12 @@ Result<void> Partition::prepare() {
       return fail(Code::not_found, fmt::format("{} was deleted", directory_.path()));
     }
     TRY(topic_->reopen_state());
-    is_writer_ = false;
   }
   if (log_ && !directory_.names_file(log_file_name(log_base_), log_)) log_ = File();
-  if (!is_writer_) TRY(become_writer());
+  if (!is_writer()) TRY(become_writer());
   const auto end = page().published.load();
   if (!end) TRY(recover());
+  if (page().rolling.load(std::memory_order_acquire) != 0) TRY(undo_begun_roll());
   if (page().poisoned.load(std::memory_order_acquire) != 0) TRY(cut_after_failed_sync());
   return open_log(TRY(published()).segment_base);
 }
@@ -85,7 +85,21 @@ Result<void> Partition::become_writer() {
   if (!TRY(lock_range(state_file(), range, LockKind::shared, topic_->data_dir().lock_timeout()))) {
     return fail(Code::busy, fmt::format("{} is being recovered by another process", directory_.path()));
   }
-  is_writer_ = true;
+  writer_in_opening_ = topic_->state_opening();
+  return {};
+}
+
+// A writer died, or failed, between making the next segment and publishing it: appends go on in the old one, so the new one must go.
+Result<void> Partition::undo_begun_roll() {
+  const Offset active = TRY(published()).segment_base;
+  for (const Offset base : TRY(list_segments(directory_))) {
+    if (base <= active) continue;
+    const File begun = TRY(directory_.open_file(log_file_name(base), OpenMode::read));
+    if (TRY(begun.size()) != 0) return fail(Code::damaged, fmt::format("{}: a segment that was never published holds bytes", begun.path()));
+    TRY(directory_.unlink(log_file_name(base)));
+  }
+  TRY(directory_.sync());
+  page().rolling.store(0, std::memory_order_release);
   return {};
 }
 
@@ -103,13 +117,12 @@ Result<void> Partition::open_log(Offset segment_base) {
   return {};
 }
 
-Result<Offset> Partition::load_log_start(Offset first) const { return std::max(TRY(read_log_start(directory_)), first); }
-
 void Partition::publish_all(const LogEnd& end) {
   page().durable.store(end);
   page().published.store(end);
   page().sync_started_ns.store(0, std::memory_order_release);
   page().poisoned.store(0, std::memory_order_release);
+  page().rolling.store(0, std::memory_order_release);
   wake_all(page().wake);
   wake_all(topic_->state()->header().wake);
 }
@@ -124,26 +137,40 @@ Result<void> Partition::recover() {
   }
   TRY(lock_sync());
   const SyncGuard guard(state_file(), id_);
+  if (TRY(drop_begun_segment(directory_, bases))) bases.pop_back();
   const auto durable = page().durable.load();
   const auto published_end = page().published.load();
-  if (durable && page().poisoned.load(std::memory_order_acquire) != 0) return cut_after_failed_sync();
+  // With a later segment than the durable one, the failed sync has been dealt with already and the page is older than that.
+  if (durable && page().poisoned.load(std::memory_order_acquire) != 0 && bases.back() <= durable->value.segment_base) {
+    return cut_after_failed_sync();
+  }
   const bool trusted = durable && std::ranges::binary_search(bases, durable->value.segment_base);
   LogEnd from = trusted ? durable->value : LogEnd{.end = bases.back(), .segment_base = bases.back()};
   from.epoch = std::max({durable ? durable->value.epoch : 0, published_end ? published_end->value.epoch : 0, std::int64_t{1}});
   LogEnd end = from;
   TRY(examine_and_cut(from, bases, end));
-  end.log_start = TRY(load_log_start(bases.front()));
+  if (durable && end.end < durable->value.end) {
+    return fail(Code::damaged, fmt::format("{}: the log ends at offset {} where {} was durable: records are missing", directory_.path(),
+                                           end.end.value, durable->value.end.value));
+  }
+  end.log_start = TRY(read_log_start(directory_));
+  if (bases.front() > end.log_start) {
+    return fail(Code::damaged, fmt::format("{}: the log starts at offset {} but its first segment at {}: records are missing",
+                                           directory_.path(), end.log_start.value, bases.front().value));
+  }
   if (end.log_start > end.end) {
     return fail(Code::damaged, fmt::format("{}: the log ends at offset {} but starts at {}: records are missing", directory_.path(),
                                            end.end.value, end.log_start.value));
   }
   TRY(open_log(end.segment_base));
   if (end.end > from.end || !trusted) {
-    const bool in_flight = page().sync_started_ns.load(std::memory_order_acquire) != 0;
     TRY(log_.sync_data());
-    // A leader that died in the middle may have been the only one to be told of a failure.
-    if (in_flight && !reads_back(from, end)) return cut_after_failed_sync();
+    // Somebody who is dead by now, or a reader, may have been the only one to be told of a failed sync: the disk itself decides.
+    if (!reads_back(from, end)) return cut_after_failed_sync();
   }
+  // Whoever made these names may have died before they were durable.
+  if (end.position == 0) TRY(directory_.sync());
+  if (end.end == Offset{0}) TRY(topic_->sync_names());
   publish_all(end);
   return {};
 }
@@ -193,17 +220,24 @@ Result<void> Partition::cut_after_failed_sync() {
   const auto published_end = page().published.load();
   end.epoch = std::max(end.epoch, published_end ? published_end->value.epoch : 0) + 1;
   if (end.position > 0) {
-    const File next = TRY(directory_.open_file(log_file_name(end.end), OpenMode::create_or_open));
-    TRY(next.truncate(0));
-    TRY(next.sync_data());
-    TRY(directory_.sync());
+    TRY(make_segment(end.end));
     end.segment_base = end.end;
     end.position = 0;
     retention_due_ = true;
   }
-  end.log_start = TRY(load_log_start(TRY(list_segments(directory_)).front()));
+  end.log_start = TRY(read_log_start(directory_));
   publish_all(end);
-  return {};
+  // A power cut must not bring the poison back over what will be acknowledged from now on.
+  return persist_state();
+}
+
+// The empty log file of a segment, its name durable on return.
+Result<void> Partition::make_segment(Offset base) {
+  page().rolling.store(1, std::memory_order_release);
+  const File next = TRY(directory_.open_file(log_file_name(base), OpenMode::create_or_open));
+  if (TRY(next.size()) != 0) return fail(Code::damaged, fmt::format("{}: a segment is already there", next.path()));
+  TRY(next.sync_data());
+  return directory_.sync();
 }
 
 // Whether the batches of the active segment in [from, to) are on the disk itself, read past the page cache.
@@ -310,12 +344,7 @@ Result<void> Partition::roll_locked(LogEnd& end) {
   TRY(lock_sync());
   const SyncGuard guard(state_file(), id_);
   TRY(sync_published());
-  const std::string name = log_file_name(end.end);
-  // A process that died here before leaves an empty one.
-  const File next = TRY(directory_.open_file(name, OpenMode::create_or_open));
-  if (TRY(next.size()) != 0) return fail(Code::damaged, fmt::format("{}: a segment is already there", next.path()));
-  TRY(next.sync_data());
-  TRY(directory_.sync());
+  TRY(make_segment(end.end));
   end.segment_base = end.end;
   end.position = 0;
   const Offset old_base = log_base_;
@@ -365,7 +394,8 @@ Result<void> Partition::sync_published() {
   if (before && before->value.end == target.end && before->value.epoch == target.epoch) return {};
   TRY(open_log(target.segment_base));
   const std::int64_t interrupted_ns = page.sync_started_ns.load(std::memory_order_acquire);
-  page.sync_started_ns.store(steady_ns(), std::memory_order_release);
+  // The oldest one counts: it is the one whose failure nobody may have been told of.
+  if (interrupted_ns == 0) page.sync_started_ns.store(steady_ns(), std::memory_order_release);
   auto synced = log_.sync_data();
   // The kernel tells each open file of an error once. One opened after a sync whose leader died may not be told of what that
   // sync has lost: then only the disk itself can say.
@@ -423,7 +453,7 @@ Result<void> Partition::commit(const Appended& appended) {
 }
 
 void Partition::index_to_end() {
-  if (!log_ || !is_writer_) return;
+  if (!log_ || !is_writer()) return;
   const auto end = page().published.load();
   if (!end || end->value.segment_base != log_base_) return;
   const auto locked = try_lock_range(state_file(), StateLocks::index(id_), LockKind::exclusive);

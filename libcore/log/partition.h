@@ -55,6 +55,9 @@ class Partition {
   // Runs `work` under the append lock, with the partition in order. For replacing a sealed segment. Errors: as append().
   Result<void> with_append_lock(const std::function<Result<void>()>& work);
 
+  // Writes the state page out, so that after a power cut it is at least as new as what follows. Errors: io.
+  Result<void> persist_state() const { return state_file().sync_data(); }
+
   // Extends the index of the active segment to the end, if nobody else is doing it. Failing is not an error: it is derived.
   void index_to_end();
 
@@ -81,13 +84,15 @@ class Partition {
   Result<void> recover();
   Result<void> examine_and_cut(const LogEnd& from, std::span<const Offset> bases, LogEnd& end);
   Result<void> cut_after_failed_sync();
+  Result<void> undo_begun_roll();
+  bool is_writer() const { return writer_in_opening_ == topic_->state_opening(); }
   Result<LogEnd> published() const;
   Result<void> open_log(Offset segment_base);
   Result<void> cut_unpublished(const LogEnd& end);
   Result<void> append_group(std::span<EncodedBatch> batches, LogEnd& end);
   Result<void> roll_locked(LogEnd& end);
   void publish_all(const LogEnd& end);
-  Result<Offset> load_log_start(Offset first) const;
+  Result<void> make_segment(Offset base);
 
   // Under the sync lock.
   Result<void> lock_sync();
@@ -100,7 +105,7 @@ class Partition {
   File log_;                             // the active segment
   Offset log_base_{-1};                  // its base offset
   std::int64_t log_opened_ns_ = 0;       // steady clock, when its descriptor was opened
-  bool is_writer_ = false;               // holds the writers lock
+  std::uint64_t writer_in_opening_ = 0;  // of the state file: the one in which the writers lock is held; 0 for none
   bool index_due_ = false;
   bool retention_due_ = false;
   bool rolled_ = false;

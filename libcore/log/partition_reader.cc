@@ -20,8 +20,10 @@ Result<PartitionReader> PartitionReader::open(Topic& topic, PartitionId id, bool
 
 // ---- What is visible ----
 
+// A writer that holds the range for itself is recovering: what the page says is not to be believed yet.
 Result<bool> PartitionReader::writer_lives() const {
-  return topic_->state() != nullptr && TRY(range_is_held_elsewhere(topic_->state()->file(), StateLocks::writers(id_)));
+  return topic_->state() != nullptr &&
+         TRY(lock_held_elsewhere(topic_->state()->file(), StateLocks::writers(id_))) == LockKind::shared;
 }
 
 Result<VisibleRange> PartitionReader::visible_from_page(const LogEnd& end) const {
@@ -31,18 +33,23 @@ Result<VisibleRange> PartitionReader::visible_from_page(const LogEnd& end) const
 
 Result<VisibleRange> PartitionReader::visible() {
   TRY(topic_->check_alive());
-  if (topic_->state() != nullptr) {
+  // Asked before the page is read: what a living writer has published stays true, whoever dies in between.
+  if (TRY(writer_lives())) {
     const PartitionPage& page = topic_->state()->page(id_);
-    const bool appended = uncommitted_ || topic_->settings().durability == Durability::os;
     const auto durable = page.durable.load();
     const auto published = page.published.load();
-    if (durable && published && TRY(writer_lives())) {
-      LogEnd end = appended ? published->value : durable->value;
+    if (durable && published) {
+      LogEnd end = shows_appended() ? published->value : durable->value;
       end.log_start = published->value.log_start;  // the durable slot's copy may be older
       return visible_from_page(end);
     }
   }
-  return visible_by_walking();
+  // A segment may be retired between listing and opening.
+  constexpr int kAttempts = 3;
+  for (int attempt = 1;; ++attempt) {
+    auto walked = visible_by_walking();
+    if (walked || walked.error().code != Code::not_found || attempt == kAttempts) return walked;
+  }
 }
 
 Result<VisibleRange> PartitionReader::visible_after_wait() {
@@ -53,57 +60,68 @@ Result<VisibleRange> PartitionReader::visible_after_wait() {
   return visible();
 }
 
+bool PartitionReader::shows_appended() const { return uncommitted_ || topic_->settings().durability == Durability::os; }
+
 // No writer lives: what the page says is durable can be relied on, what lies behind it is walked. Nothing is changed.
 Result<VisibleRange> PartitionReader::visible_by_walking() {
-  const std::vector<Offset> bases = TRY(list_segments(directory_));
-  if (bases.empty()) {
-    const Offset start = TRY(read_log_start(directory_));
-    return VisibleRange{start, start, 0, start};
-  }
-  const Offset log_start = std::max(TRY(read_log_start(directory_)), bases.front());
+  std::vector<Offset> bases = TRY(list_segments(directory_));
+  const Offset log_start = TRY(read_log_start(directory_));
+  if (bases.empty()) return VisibleRange{log_start, log_start, 0, log_start};
+  if (TRY(looks_begun(directory_, bases))) bases.pop_back();
   LogEnd from{.end = bases.back(), .segment_base = bases.back()};
   bool unsafe_behind = false;
   if (topic_->state() != nullptr) {
     const PartitionPage& page = topic_->state()->page(id_);
     const auto durable = page.durable.load();
+    if (durable && durable->value.segment_base > bases.back()) {
+      return std::unexpected(damage_error(directory_.path_of(log_file_name(durable->value.segment_base)), 0, "the segment is missing",
+                                          bases.back(), bases.front(), std::nullopt));
+    }
     if (durable && std::ranges::binary_search(bases, durable->value.segment_base)) from = durable->value;
     // A sync that failed or was cut short: only a writer can find out what the disk holds.
-    unsafe_behind = durable && (page.poisoned.load(std::memory_order_acquire) != 0 ||
-                                page.sync_started_ns.load(std::memory_order_acquire) != 0);
+    unsafe_behind = durable && !shows_appended() &&
+                    (page.poisoned.load(std::memory_order_acquire) != 0 || page.sync_started_ns.load(std::memory_order_acquire) != 0);
   }
-  LogEnd end = from;
-  if (!unsafe_behind) {
-    const File active = TRY(directory_.open_file(log_file_name(bases.back()), OpenMode::read));
-    const std::int64_t bytes = TRY(active.size());
-    if (walked_ && walked_bytes_ == bytes && walked_->segment_base == bases.back()) {
-      from = end = LogEnd{.end = walked_->end, .position = walked_->position, .segment_base = walked_->segment_base};
-    } else {
-      for (auto i = segment_of(bases, from.segment_base); i < bases.size(); ++i) {
-        const bool is_first = bases[i] == from.segment_base;
-        const File log = TRY(directory_.open_file(log_file_name(bases[i]), OpenMode::read));
-        const TailVerdict verdict = TRY(examine_tail(log, is_first ? from.position : 0, is_first ? from.end : bases[i]));
-        if (verdict.kind == TailVerdict::Kind::damaged && verdict.position >= verdict.file_bytes) break;  // shorter than it was
-        end.end = verdict.end;
-        end.position = verdict.position;
-        end.segment_base = bases[i];
-        if (end.end > from.end) TRY(log.sync_data());
-        // The bad place itself is met, and reported, by whoever reads up to it.
-        if (verdict.kind == TailVerdict::Kind::damaged) {
-          end.end += 1;
-          end.position = verdict.file_bytes;
-          break;
-        }
-        if (i + 1 < bases.size() && verdict.end != bases[i + 1]) {
-          end.end = bases[i + 1];
-          break;
-        }
-      }
-      walked_ = VisibleRange{log_start, end.end, end.position, end.segment_base};
-      walked_bytes_ = bytes;
-    }
-  }
+  LogEnd end = unsafe_behind ? from : TRY(walk_behind(from, bases));
   end.log_start = log_start;
   return visible_from_page(end);
+}
+
+// Where the log ends behind `from`: whole batches only, made durable before they count. A bad place counts as one record more, so that it
+// is met, and reported, by whoever reads up to it.
+Result<LogEnd> PartitionReader::walk_behind(const LogEnd& from, const std::vector<Offset>& bases) {
+  const std::int64_t bytes = TRY(TRY(directory_.open_file(log_file_name(bases.back()), OpenMode::read)).size());
+  if (walked_ && walked_bytes_ == bytes && walked_->segment_base == bases.back()) return *walked_;
+  LogEnd end = from;
+  for (auto i = segment_of(bases, from.segment_base); i < bases.size(); ++i) {
+    const bool is_first = bases[i] == from.segment_base;
+    const File log = TRY(directory_.open_file(log_file_name(bases[i]), OpenMode::read));
+    const TailVerdict verdict = TRY(examine_tail(log, is_first ? from.position : 0, is_first ? from.end : bases[i]));
+    if (verdict.kind == TailVerdict::Kind::damaged && verdict.position >= verdict.file_bytes) break;  // shorter than it was
+    if (verdict.end > end.end && !shows_appended() && !TRY(made_durable(log, is_first ? from : LogEnd{.end = bases[i]}, verdict))) break;
+    end.end = verdict.end;
+    end.position = verdict.position;
+    end.segment_base = bases[i];
+    if (verdict.kind == TailVerdict::Kind::damaged) {
+      end.end += 1;
+      end.position = verdict.file_bytes;
+      break;
+    }
+    if (i + 1 < bases.size() && verdict.end != bases[i + 1]) {
+      end.end = bases[i + 1];
+      break;
+    }
+  }
+  walked_ = end;
+  walked_bytes_ = bytes;
+  return end;
+}
+
+// Syncs what was walked and reads it back: another process may have been told of a failed sync, and this one not.
+Result<bool> PartitionReader::made_durable(const File& log, const LogEnd& from, const TailVerdict& verdict) const {
+  TRY(log.sync_data());
+  const std::string name = log.path().substr(log.path().rfind('/') + 1);
+  return batches_on_disk(directory_, name, from.position, from.end, verdict.position);
 }
 
 Result<void> PartitionReader::make_durable(Offset offset) {
@@ -173,7 +191,9 @@ Result<Offset> PartitionReader::find_time(TimestampMs time) {
   BatchDecoder decoder;
   for (auto i = bases.empty() ? 0 : segment_of(bases, range.start); i < bases.size(); ++i) {
     if (bases[i] >= range.end) break;
-    const File log = TRY(directory_.open_file(log_file_name(bases[i]), OpenMode::read));
+    auto opened = directory_.open_file(log_file_name(bases[i]), OpenMode::read);
+    if (!opened && opened.error().code == Code::not_found) continue;  // retired since it was listed
+    const File log = TRY(std::move(opened));
     const Offset from = std::max(find_by_time(directory_, bases[i], log, time), range.start);
     const IndexHint hint = find_by_offset(directory_, bases[i], log, from);
     const std::int64_t limit = bases[i] == range.segment_base ? range.position : TRY(log.size());
@@ -242,6 +262,11 @@ Result<std::optional<BatchAt>> PartitionReader::next(const VisibleRange& range) 
     if (!walk_) TRY(seek(place_));
     if (!walk_) return std::nullopt;
     const std::int64_t limit = TRY(limit_of_segment(range));
+    if (walk_->expected() > place_) {
+      const Offset first = walk_->expected();
+      readable_behind_damage_ = first;
+      return std::unexpected(damage_error(log_->path(), 0, "the segments before it are missing", place_, place_, first));
+    }
     const WalkStep step = TRY(walk_->next(limit));
     if (step.kind == WalkStep::Kind::batch) {
       if (step.batch.header.end_offset() <= place_) continue;
@@ -249,9 +274,12 @@ Result<std::optional<BatchAt>> PartitionReader::next(const VisibleRange& range) 
       started_ = true;
       return step.batch;
     }
-    if (step.kind == WalkStep::Kind::bad) return std::unexpected(damage(step.fault, limit));
-    if (TRY(step_to_next_segment())) continue;
-    return std::unexpected(damage("the segment ends before the next one begins", limit));
+    const bool bad = step.kind == WalkStep::Kind::bad;
+    if (!bad && TRY(step_to_next_segment())) continue;
+    // The log may have been cut since the range was asked for: what is gone was never durable.
+    const VisibleRange now = TRY(visible());
+    if (now.end < range.end || now.segment_base < range.segment_base) return std::nullopt;
+    return std::unexpected(damage(bad ? step.fault : "the segment ends before the next one begins", limit));
   }
 }
 

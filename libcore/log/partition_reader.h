@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "leat/log/recovery.h"
 #include "leat/log/segment.h"
 #include "leat/log/topic.h"
 
@@ -69,6 +70,9 @@ class PartitionReader {
 
   Result<VisibleRange> visible_from_page(const LogEnd& end) const;
   Result<VisibleRange> visible_by_walking();
+  Result<LogEnd> walk_behind(const LogEnd& from, const std::vector<Offset>& bases);
+  Result<bool> made_durable(const File& log, const LogEnd& from, const TailVerdict& verdict) const;
+  bool shows_appended() const;
   Result<bool> writer_lives() const;
   Result<void> open_segment(Offset base);
   Result<void> place_walk(Offset offset);
@@ -87,7 +91,7 @@ class PartitionReader {
   std::optional<SegmentWalk> walk_;
   Offset place_{};
   bool started_ = false;  // a batch has been handed out since the last seek
-  std::optional<VisibleRange> walked_;  // what visible_by_walking() found last
+  std::optional<LogEnd> walked_;        // what walk_behind() found last
   std::int64_t walked_bytes_ = -1;      // the active segment's size then
   std::optional<Offset> readable_behind_damage_;
   std::vector<std::string> notices_;

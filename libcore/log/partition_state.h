@@ -45,6 +45,7 @@ struct PartitionPage {
   // Steady clock (ns since boot) at which the sync in flight began, 0 when none is: found set by whoever next gets the sync lock,
   // it says that the leader died in the middle.
   std::atomic<std::int64_t> sync_started_ns;
+  std::atomic<std::uint32_t> rolling;   // a new segment is being made; found set by the next appender, it was left half-made
   std::atomic<std::uint32_t> poisoned;  // a sync failed: nothing more is acknowledged until the tail was cut
   WakeWord wake;                        // the durable end moved, or poison
 };

@@ -10,6 +10,7 @@
 
 #include "leat/base/clock.h"
 #include "leat/log/file_names.h"
+#include "leat/log/segment_index.h"
 
 namespace leat {
 
@@ -124,6 +125,27 @@ bool batches_on_disk(const Directory& partition, const std::string& name, std::i
     if (*count % kAlign != 0 && at < end) return false;
   }
   return at == end;
+}
+
+Result<bool> looks_begun(const Directory& partition, const std::vector<Offset>& bases) {
+  if (bases.size() < 2) return false;
+  const Offset last = bases.back();
+  if (TRY(TRY(partition.open_file(log_file_name(last), OpenMode::read)).size()) != 0) return false;
+  const Offset base = bases[bases.size() - 2];
+  const File before = TRY(partition.open_file(log_file_name(base), OpenMode::read));
+  const IndexHint hint = find_by_offset(partition, base, before, last);
+  SegmentWalk walk(before, hint.position, hint.base, WalkDepth::headers);
+  const std::int64_t bytes = TRY(before.size());
+  while (walk.expected() <= last && TRY(walk.next(bytes)).kind == WalkStep::Kind::batch) {
+  }
+  return walk.expected() > last;
+}
+
+Result<bool> drop_begun_segment(const Directory& partition, const std::vector<Offset>& bases) {
+  if (!TRY(looks_begun(partition, bases))) return false;
+  TRY(partition.unlink(log_file_name(bases.back())));
+  TRY(partition.sync());
+  return true;
 }
 
 Error damage_error(const std::string& path, std::int64_t position, std::string_view fault, Offset expected, Offset first,

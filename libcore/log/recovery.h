@@ -38,6 +38,11 @@ Result<std::string> cut_tail(const Directory& partition, const File& log, const 
 // the first with base offset `expected`. False when it cannot be read so. On tmpfs memory is the disk.
 bool batches_on_disk(const Directory& partition, const std::string& name, std::int64_t start, Offset expected, std::int64_t end);
 
+// Whether the last of `bases` is an empty segment that was made but never published while appends went on in the one before: removes it
+// then, durably. Lock required: append. `looks_begun` only says so. Errors: io.
+Result<bool> drop_begun_segment(const Directory& partition, const std::vector<Offset>& bases);
+Result<bool> looks_begun(const Directory& partition, const std::vector<Offset>& bases);
+
 // The error for a damaged place: "PATH: damaged at byte N: WHY; last good offset A, next readable offset B".
 Error damage_error(const std::string& path, std::int64_t position, std::string_view fault, Offset expected, Offset first,
                    std::optional<Offset> next_readable);

@@ -75,8 +75,9 @@ Result<void> store_topic_file(const Directory& topic, const TopicFile& file) {
 
 Result<Topic> Topic::open(const DataDir& data_dir, std::string_view name, Access access) {
   Directory directory = TRY(data_dir.open_topic(name));
+  Directory topics = TRY(data_dir.root().open_directory(kTopicsDirectory));
   TopicFile file = TRY(load_topic_file(directory));
-  Topic topic(data_dir, std::string(name), std::move(directory), std::move(file), access);
+  Topic topic(data_dir, std::string(name), std::move(topics), std::move(directory), std::move(file), access);
   TRY(topic.reopen_state());
   return topic;
 }
@@ -85,7 +86,6 @@ Result<void> Topic::reopen_state() {
   const auto open = [this] {
     return TopicState::open_existing(directory_, file_.id, file_.settings.partitions, access_ == Access::write);
   };
-  state_.reset();
   auto state = open();
   if (!state && state.error().code == Code::not_found && access_ == Access::write) {
     const DataDirLock lock = TRY(data_dir_->lock());
@@ -97,20 +97,23 @@ Result<void> Topic::reopen_state() {
     }
   }
   if (state) {
+    state_.reset();
     state_.emplace(std::move(*state));
+    ++state_opening_;
     settings_generation_ = state_->header().settings_generation.load(std::memory_order_acquire);
     return {};
   }
   // A reader does without: it walks the log itself.
-  if (access_ == Access::read) return {};
+  if (access_ == Access::read) {
+    state_.reset();
+    return {};
+  }
   return std::unexpected(std::move(state).error());
 }
 
 bool Topic::deleted() const {
-  if (state_ && state_->deleted()) return true;
-  if (state_) return false;
-  const auto topics = data_dir_->root().open_directory(kTopicsDirectory);
-  return !topics || !directory_.still_in(*topics, name_);
+  // The rename is what deletes; the mark, made a moment later, is for those who wait.
+  return (state_ && state_->deleted()) || !directory_.still_in(topics_, name_);
 }
 
 Result<void> Topic::check_alive() const {
@@ -123,9 +126,16 @@ Result<bool> Topic::refresh_settings() {
   const std::uint32_t generation = state_->header().settings_generation.load(std::memory_order_acquire);
   if (generation == settings_generation_) return false;
   file_ = TRY(load_topic_file(directory_));
-  if (file_.settings.partitions > state_->partitions()) TRY(reopen_state());
+  // A writer keeps to the partitions it knows: opening the state again would cost it its locks.
+  if (access_ == Access::read && file_.settings.partitions > state_->partitions()) TRY(reopen_state());
   settings_generation_ = generation;
   return true;
+}
+
+Result<void> Topic::sync_names() const {
+  TRY(directory_.sync());
+  TRY(topics_.sync());
+  return data_dir_->root().sync();
 }
 
 Result<Directory> Topic::open_partition(PartitionId partition) const {

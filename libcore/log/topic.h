@@ -48,23 +48,36 @@ class Topic {
   Result<void> check_alive() const;
   // Whether the state file at its path still is the one that is open.
   bool state_is_current() const { return state_ && directory_.names_file("state", state_->file()); }
-  // Opens the state file again, making it when it is missing (write access only).
+  // Opens the state file again, making it when it is missing (write access only). The locks held through the old one are gone: see
+  // state_opening().
   Result<void> reopen_state();
+  // Counts the openings of the state file; a lock taken through one is worth nothing in the next.
+  std::uint64_t state_opening() const { return state_opening_; }
   // Reads topic.toml again when it was changed since; true when it was.
   Result<bool> refresh_settings();
+
+  // Makes the names on the way to this topic durable: a creator may have died before it could. Errors: io.
+  Result<void> sync_names() const;
 
   // The partition's directory.
   Result<Directory> open_partition(PartitionId partition) const;
 
  private:
-  Topic(const DataDir& data_dir, std::string name, Directory directory, TopicFile file, Access access)
-      : data_dir_(&data_dir), name_(std::move(name)), directory_(std::move(directory)), file_(std::move(file)), access_(access) {}
+  Topic(const DataDir& data_dir, std::string name, Directory topics, Directory directory, TopicFile file, Access access)
+      : data_dir_(&data_dir),
+        name_(std::move(name)),
+        topics_(std::move(topics)),
+        directory_(std::move(directory)),
+        file_(std::move(file)),
+        access_(access) {}
 
   const DataDir* data_dir_;
   std::string name_;
+  Directory topics_;  // the directory above
   Directory directory_;
   TopicFile file_;
   Access access_;
+  std::uint64_t state_opening_ = 0;
   std::optional<TopicState> state_;
   std::uint32_t settings_generation_ = 0;
 };

@@ -1,5 +1,5 @@
-// Fuzzes the framings of produce: however the input arrives, the same records come out; put together again, they are the
-// input; and no window grows beyond what the limit allows. The first bytes choose framing, limit and pieces.
+// Fuzzes the framings of produce: however the input arrives, the same records come out; put together again, they are
+// the input; and no window grows beyond what the limit allows. The first bytes choose framing, limit and pieces.
 //
 // Build, with the include directory that `meson setup` makes in the build directory:
 //   clang++-19 -std=c++2b -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -DFMT_HEADER_ONLY=1 -I.
@@ -48,8 +48,12 @@ std::vector<Record> cut(const Setup& setup, std::string_view input, std::size_t 
         ASSERT(frame.begin + frame.size <= frame.consumed && frame.size <= setup.limit);
         records.push_back({false, frame.is_null, std::string(window.substr(frame.begin, frame.size))});
         break;
-      case Frame::Kind::fault: records.push_back({true, false, framer.fault()}); break;
-      case Frame::Kind::ended: ASSERT(begin == input.size()); return records;
+      case Frame::Kind::fault:
+        records.push_back({true, false, framer.fault()});
+        break;
+      case Frame::Kind::ended:
+        ASSERT(begin == input.size());
+        return records;
       case Frame::Kind::need_more:
         if (frame.consumed != 0 || complete) break;
         // The limit, a delimiter that is not whole, or a length: more is never needed.

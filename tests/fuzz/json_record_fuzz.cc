@@ -1,5 +1,5 @@
-// Fuzzes the JSON envelope that produce reads: any line gives a record inside the line or an error, and a record written as
-// an envelope again by what consume writes with is read as the same record.
+// Fuzzes the JSON envelope that produce reads: any line gives a record inside the line or an error, and a record that
+// consume's writer turns into an envelope again is read back as the same record.
 //
 // Build, with the include directory that `meson setup` makes in the build directory:
 //   clang++-19 -std=c++2b -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -DFMT_HEADER_ONLY=1 -I.
@@ -39,8 +39,9 @@ void check_inside(const Line& line, std::string_view part) {
 
 bool same(const JsonRecord& a, const JsonRecord& b) {
   return a.key == b.key && a.value == b.value && a.timestamp == b.timestamp &&
-         std::ranges::equal(a.headers, b.headers,
-                            [](const HeaderView& x, const HeaderView& y) { return x.key == y.key && x.value == y.value; });
+         std::ranges::equal(a.headers, b.headers, [](const HeaderView& x, const HeaderView& y) {
+           return x.key == y.key && x.value == y.value;
+         });
 }
 
 }  // namespace

@@ -73,7 +73,8 @@ struct Fixture {
       const Fetch fetch = must(reader.next(Milliseconds(0)));
       if (fetch.state != Fetch::State::records) return records;
       for (const RecordView& r : fetch.records) {
-        records.push_back({std::string(r.topic), r.partition.value, r.offset.value, std::string(r.value.value_or("<null>"))});
+        records.push_back(
+            {std::string(r.topic), r.partition.value, r.offset.value, std::string(r.value.value_or("<null>"))});
       }
     }
   }
@@ -221,13 +222,13 @@ TEST_CASE("settings are changed whole or not at all, and stay changed") {
     CHECK(changed.partitions == 2);
     CHECK(must(f.place->open()->describe_topic("t")).settings == changed);
     CHECK(code_of(f.backend->set_topic("t", [](TopicSettings& settings) -> Result<void> {
-      settings.compression = Codec::zstd;
-      return fail(Code::usage, "no");
-    })) == Code::usage);
+            settings.compression = Codec::zstd;
+            return fail(Code::usage, "no");
+          })) == Code::usage);
     CHECK(code_of(f.backend->set_topic("t", [](TopicSettings& settings) -> Result<void> {
-      settings.segment_bytes = 3;
-      return {};
-    })) == Code::usage);
+            settings.segment_bytes = 3;
+            return {};
+          })) == Code::usage);
     CHECK(must(f.backend->describe_topic("t")).settings == changed);
   }
 }
@@ -258,9 +259,15 @@ TEST_CASE("trimming by offset, time and count says prior and new start, and a dr
       return must(f.backend->trim_topic("t", target, partitions, execute));
     };
     TrimTarget target{};
-    SUBCASE("before an offset") { target = {TrimTarget::Kind::before_offset, 3}; }
-    SUBCASE("before a time") { target = {TrimTarget::Kind::before_time, 1003}; }
-    SUBCASE("keeping records") { target = {TrimTarget::Kind::keep_records, 1}; }
+    SUBCASE("before an offset") {
+      target = {TrimTarget::Kind::before_offset, 3};
+    }
+    SUBCASE("before a time") {
+      target = {TrimTarget::Kind::before_time, 1003};
+    }
+    SUBCASE("keeping records") {
+      target = {TrimTarget::Kind::keep_records, 1};
+    }
     auto results = trim(target, first, false);
     REQUIRE(results.size() == 1);
     CHECK(results[0].prior_start.value == 0);
@@ -311,7 +318,8 @@ TEST_CASE("receipts come in the order of send, with the place of each record") {
     Strings sent;
     {
       auto producer = must(f.backend->open_producer("t", {.batch_bytes = 100}));
-      producer->on_acknowledged([&](std::span<const Receipt> more) { receipts.insert(receipts.end(), more.begin(), more.end()); });
+      producer->on_acknowledged(
+          [&](std::span<const Receipt> more) { receipts.insert(receipts.end(), more.begin(), more.end()); });
       for (int i = 0; i < 200; ++i) {
         const std::string key = fmt::format("key {}", i % 17);
         sent.push_back(fmt::format("value {}", i));
@@ -325,11 +333,13 @@ TEST_CASE("receipts come in the order of send, with the place of each record") {
       must(producer->flush());
     }
     REQUIRE(receipts.size() == sent.size());
-    auto reader = must(f.backend->open_reader({.topics = {{"t"}}, .start = {StartAt::Kind::beginning}, .follow = false}));
+    auto reader =
+        must(f.backend->open_reader({.topics = {{"t"}}, .start = {StartAt::Kind::beginning}, .follow = false}));
     std::map<std::pair<std::int32_t, std::int64_t>, std::string> at;
     for (const Record& record : Fixture::read_all(*reader)) at[{record.partition, record.offset}] = record.value;
     CHECK(at.size() == sent.size());
-    for (std::size_t i = 0; i < sent.size(); ++i) CHECK(at[{receipts[i].partition.value, receipts[i].offset.value}] == sent[i]);
+    for (std::size_t i = 0; i < sent.size(); ++i)
+      CHECK(at[{receipts[i].partition.value, receipts[i].offset.value}] == sent[i]);
   }
 }
 
@@ -339,7 +349,8 @@ TEST_CASE("a key always goes to the partition that Kafka's partitioner gives it"
     Fixture f(kind, {.partitions = 5});
     auto producer = must(f.backend->open_producer("t", {}));
     std::vector<Receipt> receipts;
-    producer->on_acknowledged([&](std::span<const Receipt> more) { receipts.insert(receipts.end(), more.begin(), more.end()); });
+    producer->on_acknowledged(
+        [&](std::span<const Receipt> more) { receipts.insert(receipts.end(), more.begin(), more.end()); });
     for (int i = 0; i < 50; ++i) must(producer->send({.key = fmt::format("{}", i), .value = "v"}));
     must(producer->flush());
     REQUIRE(receipts.size() == 50);
@@ -357,7 +368,8 @@ TEST_CASE("keyless records go to all partitions in turn, batch by batch") {
     std::vector<Receipt> receipts;
     {
       auto producer = must(f.backend->open_producer("t", {.batch_bytes = 1000}));
-      producer->on_acknowledged([&](std::span<const Receipt> more) { receipts.insert(receipts.end(), more.begin(), more.end()); });
+      producer->on_acknowledged(
+          [&](std::span<const Receipt> more) { receipts.insert(receipts.end(), more.begin(), more.end()); });
       for (int i = 0; i < 90; ++i) must(producer->send({.value = std::string(200, 'x')}));
       must(producer->flush());
     }
@@ -420,14 +432,16 @@ TEST_CASE("null and empty keys, values and headers, bytes and timestamps come ba
         std::span<const HeaderView> headers;
         std::int64_t time;
       };
-      const std::vector<Case> cases = {{{}, {}, {}, 5},        {"", "", {}, 0},           {binary, binary, headers, 1'700'000'000'000},
-                                       {"k", {}, headers, -3}, {{}, large, headers, 100}, {"k", "v", {}, 1}};
+      const std::vector<Case> cases = {
+          {{}, {}, {}, 5},        {"", "", {}, 0},           {binary, binary, headers, 1'700'000'000'000},
+          {"k", {}, headers, -3}, {{}, large, headers, 100}, {"k", "v", {}, 1}};
       {
         auto producer = must(f.backend->open_producer("t", {.compression = codec, .force_sync = true}));
         for (const Case& c : cases) must(producer->send({c.key, c.value, c.headers, TimestampMs{c.time}}));
         must(producer->flush());
       }
-      auto reader = must(f.backend->open_reader({.topics = {{"t"}}, .start = {StartAt::Kind::beginning}, .follow = false}));
+      auto reader =
+          must(f.backend->open_reader({.topics = {{"t"}}, .start = {StartAt::Kind::beginning}, .follow = false}));
       std::size_t i = 0;
       for (;;) {
         const Fetch fetch = must(reader->next(Milliseconds(0)));
@@ -540,7 +554,8 @@ TEST_CASE("counts from the beginning and the end hold inside batches, and after 
     Fixture f(kind);
     {
       auto producer = must(f.backend->open_producer("t", {}));
-      for (int i = 0; i < 10; ++i) must(producer->send({.value = fmt::format("{}", i), .timestamp = TimestampMs{100 + i}}));
+      for (int i = 0; i < 10; ++i)
+        must(producer->send({.value = fmt::format("{}", i), .timestamp = TimestampMs{100 + i}}));
       must(producer->flush());
     }
     must(f.backend->trim_topic("t", {TrimTarget::Kind::before_offset, 4}, {}, true));
@@ -558,7 +573,8 @@ TEST_CASE("an end is exclusive, ends following too, and may lie before the start
     CAPTURE(kind.name);
     Fixture f(kind);
     f.produce({"a", "b"});
-    auto reader = must(f.backend->open_reader({.topics = {{"t"}}, .start = {StartAt::Kind::beginning}, .end = Offset{3}}));
+    auto reader =
+        must(f.backend->open_reader({.topics = {{"t"}}, .start = {StartAt::Kind::beginning}, .end = Offset{3}}));
     CHECK(Fixture::values_of(*reader) == Strings{"a", "b"});
     CHECK(must(reader->next(Milliseconds(0))).state == Fetch::State::caught_up);
     f.produce({"c", "d"});
@@ -573,7 +589,8 @@ TEST_CASE("without following, reading stops at the ends noted at the start") {
     CAPTURE(kind.name);
     Fixture f(kind);
     f.produce({"a", "b"});
-    auto reader = must(f.backend->open_reader({.topics = {{"t"}}, .start = {StartAt::Kind::beginning}, .follow = false}));
+    auto reader =
+        must(f.backend->open_reader({.topics = {{"t"}}, .start = {StartAt::Kind::beginning}, .follow = false}));
     f.produce({"c"});
     CHECK(Fixture::values_of(*reader) == Strings{"a", "b"});
     CHECK(must(reader->next(Milliseconds(0))).state == Fetch::State::ended);
@@ -586,7 +603,8 @@ TEST_CASE("positions lie behind the records they come with") {
     CAPTURE(kind.name);
     Fixture f(kind);
     f.produce({"a", "b"});
-    auto reader = must(f.backend->open_reader({.topics = {{"t"}}, .start = {StartAt::Kind::beginning}, .follow = false}));
+    auto reader =
+        must(f.backend->open_reader({.topics = {{"t"}}, .start = {StartAt::Kind::beginning}, .follow = false}));
     const Fetch fetch = must(reader->next(Milliseconds(0)));
     REQUIRE(!fetch.records.empty());
     CHECK(fetch.position.topic == "t");
@@ -656,7 +674,8 @@ TEST_CASE("every record of a long run is read once and in order by a follower") 
   }
 }
 
-TEST_CASE("merged by time, batches of all partitions come oldest first, ties by the lower number, every time the same") {
+TEST_CASE(
+    "merged by time, batches of all partitions come oldest first, ties by the lower number, every time the same") {
   for (const Kind& kind : kBackends) {
     CAPTURE(kind.name);
     Fixture f(kind, {.partitions = 3});
@@ -678,7 +697,8 @@ TEST_CASE("several topics and chosen partitions are read together") {
     f.produce({"t1"}, 1);
     f.produce({"t2"}, 2);
     f.produce({"u0"}, 0, "u");
-    ReadOptions options{.topics = {{"t", {{2}, {0}, {2}}}, {"u"}}, .start = {StartAt::Kind::beginning}, .follow = false};
+    ReadOptions options{
+        .topics = {{"t", {{2}, {0}, {2}}}, {"u"}}, .start = {StartAt::Kind::beginning}, .follow = false};
     auto reader = must(f.backend->open_reader(options));
     const auto records = Fixture::read_all(*reader);
     std::set<std::string> values;
@@ -915,7 +935,8 @@ TEST_CASE("stored offsets are listed by consumer, topic and partition, with thei
     REQUIRE(offsets.size() == 4);
     Strings rows;
     for (const ConsumerOffset& o : offsets) {
-      rows.push_back(fmt::format("{} {} {} {} {}", o.consumer, o.topic, o.partition.value, o.next.value, o.lag.value_or(-1)));
+      rows.push_back(
+          fmt::format("{} {} {} {} {}", o.consumer, o.topic, o.partition.value, o.next.value, o.lag.value_or(-1)));
       CHECK(o.committed_at >= before);
       CHECK(o.committed_at <= now_ms());
     }

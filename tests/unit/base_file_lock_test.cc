@@ -60,12 +60,13 @@ TEST_CASE("shared ranges go together and convert to exclusive only when alone") 
 
 TEST_CASE("whether a range is held elsewhere is asked without taking it") {
   TwoOpens files;
-  CHECK(!must(range_is_held_elsewhere(files.a, kBoth)));
+  CHECK(!must(lock_held_elsewhere(files.a, kBoth)));
   must(try_lock_range(files.a, kFirst, LockKind::shared));
-  CHECK(!must(range_is_held_elsewhere(files.a, kBoth)));
-  CHECK(must(range_is_held_elsewhere(files.b, kBoth)));
-  CHECK(!must(range_is_held_elsewhere(files.b, kSecond)));
+  CHECK(!must(lock_held_elsewhere(files.a, kBoth)));
+  CHECK(must(lock_held_elsewhere(files.b, kBoth)) == LockKind::shared);
+  CHECK(!must(lock_held_elsewhere(files.b, kSecond)));
   CHECK(must(try_lock_range(files.a, kFirst, LockKind::exclusive)));
+  CHECK(must(lock_held_elsewhere(files.b, kFirst)) == LockKind::exclusive);
 }
 
 TEST_CASE("closing the file releases its locks") {

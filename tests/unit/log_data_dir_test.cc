@@ -128,7 +128,7 @@ TEST_CASE("one lock on the directory at a time") {
   TempDir temp;
   const DataDir a = must(DataDir::open(temp / "data", {.create = true}));
   const DataDir b = must(DataDir::open(temp / "data", {.lock_timeout = Milliseconds(10)}));
-  const DirectoryLock lock = must(a.lock());
+  const auto lock = must(a.lock());
   const auto refused = b.lock();
   REQUIRE(!refused);
   CHECK(refused.error().code == Code::busy);

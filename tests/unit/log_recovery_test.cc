@@ -112,7 +112,7 @@ TEST_CASE("a log shorter than what was durable is damage") {
 
 TEST_CASE("a batch missing in the middle is damage") {
   ThreeBatches log;
-  const TailVerdict verdict = log.examine(log.a + log.c);
+  const TailVerdict verdict = log.examine(log.a + log.c + raw_batch({6}));
   CHECK(verdict.kind == Kind::damaged);
   CHECK(verdict.position == log.behind_a);
 }

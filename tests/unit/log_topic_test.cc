@@ -93,14 +93,19 @@ TEST_CASE("a topic whose settings file is damaged can be deleted") {
 TEST_CASE("partitions are added behind those there are, and open topics learn of them") {
   TopicFixture fixture;
   must(create_topic(fixture.data_dir, "t", {.partitions = 2}));
-  Topic open = fixture.open();
+  Topic open = fixture.open(Topic::Access::read);
   CHECK(!must(open.refresh_settings()));
+  Topic writer = fixture.open();
   must(add_partitions(fixture.data_dir, "t", 3));
   CHECK(must(open.refresh_settings()));
   CHECK(!must(open.refresh_settings()));
   CHECK(open.settings().partitions == 5);
   must(open.open_partition({4}));
   CHECK(open.state()->partitions() == 5);
+  // A writer's locks go with its state file: it keeps the one it has.
+  CHECK(must(writer.refresh_settings()));
+  CHECK(writer.state_is_current());
+  CHECK(writer.state()->partitions() == 2);
   for (const std::int32_t count : {0, -1, kPartitionsMax, std::numeric_limits<std::int32_t>::max()}) {
     CAPTURE(count);
     CHECK(add_partitions(fixture.data_dir, "t", count).error().code == Code::usage);
