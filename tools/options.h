@@ -61,16 +61,13 @@ CLI::Option* add_parsed(CLI::App& app, const std::string& names, std::optional<T
                         const std::string& placeholder, Parse parse) {
   // The longest name is the one people search the manual for.
   const std::string name = names.substr(names.rfind(',') == std::string::npos ? 0 : names.rfind(',') + 1);
-  return app
-      .add_option_function<std::string>(
-          names,
-          [&value, name, parse](const std::string& text) {
-            Result<T> parsed = parse(std::string_view(name), text);
-            if (!parsed) refuse_option(name, parsed.error());
-            value = std::move(*parsed);
-          },
-          help)
-      ->type_name(placeholder);
+  const CLI::callback_t read = [&value, name, parse](const CLI::results_t& texts) {
+    Result<T> parsed = parse(std::string_view(name), texts.front());
+    if (!parsed) refuse_option(name, parsed.error());
+    value = std::move(*parsed);
+    return true;
+  };
+  return app.add_option(names, read, help)->type_name(placeholder);
 }
 
 // One of a few words, each standing for a value: `{{"table", ListFormat::table}, ...}`.
@@ -80,20 +77,15 @@ CLI::Option* add_choice(CLI::App& app, const std::string& names, T& value,
   std::string placeholder;
   for (const auto& choice : choices) placeholder += (placeholder.empty() ? "" : "|") + std::string(choice.first);
   const std::string name = names.substr(names.rfind(',') == std::string::npos ? 0 : names.rfind(',') + 1);
-  return app
-      .add_option_function<std::string>(
-          names,
-          [&value, name, choices, placeholder](const std::string& text) {
-            for (const auto& choice : choices) {
-              if (choice.first == text) {
-                value = choice.second;
-                return;
-              }
-            }
-            refuse_option(name, Error{Code::usage, "\"" + text + "\" is not allowed: expected one of " + placeholder});
-          },
-          help)
-      ->type_name(placeholder);
+  const CLI::callback_t read = [&value, name, choices, placeholder](const CLI::results_t& texts) {
+    for (const auto& choice : choices) {
+      if (choice.first != texts.front()) continue;
+      value = choice.second;
+      return true;
+    }
+    refuse_option(name, Error{Code::usage, "\"" + texts.front() + "\" is not allowed: expected one of " + placeholder});
+  };
+  return app.add_option(names, read, help)->type_name(placeholder);
 }
 
 }  // namespace leat::tools

@@ -52,7 +52,7 @@ Result<void> ProduceRun::run() {
   progress_.clear();
   if (options_.prompt && !prompt_due_) std::fputc('\n', stderr);  // the prompt had no answer
   if (!outcome) {
-    outcome.error().message += written_so_far();
+    outcome.error().message += written_so_far(outcome.error().code);
     return outcome;
   }
   if (options_.verbose) {
@@ -63,7 +63,7 @@ Result<void> ProduceRun::run() {
   }
   if (counts_.skipped != 0) {
     return fail(Code::partial, fmt::format("{} of {} skipped{}", counts_.skipped,
-                                           count_of(counts_.records + counts_.skipped, "record"), written_so_far()));
+                                           count_of(counts_.records + counts_.skipped, "record"), written_so_far(Code::partial)));
   }
   return {};
 }
@@ -148,6 +148,10 @@ Result<void> ProduceRun::flush() {
     const std::int64_t before = producer_->acknowledged();
     const Result<void> flushed = producer_->flush();
     producer_failed_ = !flushed;
+    for (const std::string& notice : producer_->take_notices()) {
+      progress_.clear();
+      print_warning(notice);
+    }
     // Receipts of what has become durable before an error are owed too.
     if (receipts_written_) receipts_written_ = sink_.flush();
     sink_closed_ = sink_.closed();
@@ -187,11 +191,12 @@ void ProduceRun::show_prompt() {
 }
 
 // The end of an error's message. Of what was sent and not acknowledged nobody knows whether it is there.
-std::string ProduceRun::written_so_far() const {
+std::string ProduceRun::written_so_far(Code reason) const {
   if (producer_ == nullptr) return "; nothing is written by a dry run";
   const std::int64_t written = producer_->acknowledged();
   std::string text = fmt::format("; {} {} written", count_of(written, "record"), written == 1 ? "was" : "were");
-  if (counts_.records > written) text += fmt::format(", {} more may have been", counts_.records - written);
+  // A damaged partition has refused them before anything was written.
+  if (counts_.records > written && reason != Code::damaged) text += fmt::format(", {} more may have been", counts_.records - written);
   return text;
 }
 

@@ -70,7 +70,7 @@ class ProduceRun {
   void report_flush(SteadyTime begun, std::int64_t acknowledged_before);
   std::optional<SteadyTime> wait_until() const;
   std::int64_t acknowledged() const { return producer_ != nullptr ? producer_->acknowledged() : counts_.records; }
-  std::string written_so_far() const;
+  std::string written_so_far(Code reason) const;
 
   const ProduceRunOptions options_;
   Input& input_;

@@ -51,16 +51,13 @@ class TopicCreate : public Command {
 
  private:
   void add_setting(CLI::App& app, const std::string& key, const char* placeholder, const char* help) {
-    app.add_option_function<std::string>(
-           "--" + key,
-           [this, key](const std::string& text) {
-             auto set = set_setting(settings_, key, text);
-             if (set) return;
-             if (set.error().message.starts_with(key)) set.error().message.insert(0, "--");
-             refuse_option("--" + key, set.error());
-           },
-           help)
-        ->type_name(placeholder);
+    const CLI::callback_t read = [this, key](const CLI::results_t& texts) {
+      auto set = set_setting(settings_, key, texts.front());
+      if (set) return true;
+      if (set.error().message.starts_with(key)) set.error().message.insert(0, "--");
+      refuse_option("--" + key, set.error());
+    };
+    app.add_option("--" + key, read, help)->type_name(placeholder);
   }
 
   Result<void> accept_existing(const std::string& name, const Error& error) const {

@@ -82,7 +82,8 @@ class Producer {
   // producer refuses further use.
   virtual Result<void> flush() = 0;
 
-  // Called inside flush() (or send()) with the receipts of records that have become acknowledged, in the order of send().
+  // Called inside flush() (or send()) with the receipts of records that have become acknowledged, in the order of send(). To be set
+  // before the first send().
   virtual void on_acknowledged(std::function<void(std::span<const Receipt>)> callback) = 0;
 
   // Records acknowledged so far.

@@ -79,7 +79,10 @@ class LocalProducer final : public Producer {
     return remember_failure(flush_all());
   }
 
-  void on_acknowledged(std::function<void(std::span<const Receipt>)> callback) override { callback_ = std::move(callback); }
+  void on_acknowledged(std::function<void(std::span<const Receipt>)> callback) override {
+    ASSERT(unacknowledged_ == 0);
+    callback_ = std::move(callback);
+  }
 
   std::int64_t acknowledged() const override { return acknowledged_; }
 

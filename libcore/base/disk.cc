@@ -230,7 +230,7 @@ Result<Directory> Directory::open_directory(std::string_view name) const {
   if ((errno = injected_fault(DiskCall::open, path)) != 0) return fault("open directory", path);
   Descriptor opened(open_beneath(fd(), std::string(name).c_str(), O_RDONLY | O_DIRECTORY, 0));
   if (!opened) return fault("open directory", path);
-  return Directory(std::move(opened), path, inherited_);
+  return Directory(std::move(opened), name == "." ? path_ : path, inherited_);
 }
 
 Result<Directory> Directory::make_directory(std::string_view name) const {

@@ -128,6 +128,10 @@ Result<void> PartitionReader::make_durable(Offset offset) {
   if (topic_->state() != nullptr) {
     const auto durable = topic_->state()->page(id_).durable.load();
     if (durable && durable->value.end >= offset) return {};
+    // What a failed sync has lost, a second one says nothing of.
+    if (topic_->state()->page(id_).poisoned.load(std::memory_order_acquire) != 0) {
+      return fail(Code::io, fmt::format("{}: a sync failed; offsets below {} are not durable", directory_.path(), offset.value));
+    }
   }
   // Sealed segments were synced when they were closed.
   const std::vector<Offset> bases = TRY(list_segments(directory_));
