@@ -12,7 +12,7 @@
 #include "leat/base/clock.h"
 #include "leat/base/error.h"
 
-namespace CLI {
+namespace CLI {  // NOLINT(readability-identifier-naming): the library is called so
 class App;
 }
 

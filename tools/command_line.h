@@ -10,7 +10,7 @@
 #include "leat/base/error.h"
 #include "tools/command.h"
 
-namespace CLI {
+namespace CLI {  // NOLINT(readability-identifier-naming): the library is called so
 class App;
 }
 

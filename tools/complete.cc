@@ -130,23 +130,24 @@ void add_values(Candidates& candidates, const Line& line, const std::string& pla
     for (const std::string& word : words) candidates.add(prefix + word);
   };
   const bool choices = placeholder.find('|') != std::string::npos && (placeholder[0] < 'A' || placeholder[0] > 'Z');
+  const bool names_topic = placeholder.starts_with("TOPIC") ||
+                           (placeholder == "NAME" && line.group() == "topic" && line.row()->name != "create");
+  const bool names_consumer = option.check_lname("consumer") || (placeholder == "NAME" && line.group() == "consumer");
   if (choices) {
     add_all(CLI::detail::split(placeholder, '|'));
   } else if (placeholder.starts_with("FILE") || placeholder.starts_with("PATH")) {
     candidates.add_directive(":files");
   } else if (placeholder.starts_with("DIR")) {
     candidates.add_directive(":dirs");
-  } else if (placeholder.starts_with("TOPIC")) {
+  } else if (names_topic) {
     add_all(sources.topics(line.data_dir()));
+  } else if (names_consumer) {
+    add_all(sources.consumers(line.data_dir()));
   } else if (placeholder == "SHELL") {
     add_all({"bash", "zsh", "fish"});
   } else if (placeholder == "SETTING") {
     for (const auto& [key, value] : list_settings(TopicSettings{})) candidates.add(fmt::format("{}{}=", prefix, key));
     candidates.add_directive(":nospace");
-  } else if (option.check_lname("consumer") || (placeholder == "NAME" && line.group() == "consumer")) {
-    add_all(sources.consumers(line.data_dir()));
-  } else if (placeholder == "NAME" && line.group() == "topic" && line.row()->name != "create") {
-    add_all(sources.topics(line.data_dir()));
   }
 }
 

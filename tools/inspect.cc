@@ -81,14 +81,14 @@ class Inspect : public Command {
 
 class InspectSegments : public Inspect {
   const std::vector<Column>& columns() const override {
-    static const std::vector<Column> kColumns = {{"PARTITION", "partition"},
-                                                 {"BASE", "base"},
-                                                 {"NEXT", "next"},
-                                                 {"BYTES", "bytes"},
-                                                 {"STATE", "state"},
-                                                 {"INDEX ENTRIES", "index_entries"},
-                                                 {"TIME INDEX ENTRIES", "time_index_entries"}};
-    return kColumns;
+    static const std::vector<Column> table_columns = {{"PARTITION", "partition"},
+                                                      {"BASE", "base"},
+                                                      {"NEXT", "next"},
+                                                      {"BYTES", "bytes"},
+                                                      {"STATE", "state"},
+                                                      {"INDEX ENTRIES", "index_entries"},
+                                                      {"TIME INDEX ENTRIES", "time_index_entries"}};
+    return table_columns;
   }
 
   Result<void> inspect(PartitionId id, const PartitionInspection& partition, RowPrinter& rows,
@@ -111,11 +111,11 @@ class InspectDump : public Inspect {
 
  private:
   const std::vector<Column>& columns() const override {
-    static const std::vector<Column> kColumns = {
+    static const std::vector<Column> table_columns = {
         {"PARTITION", "partition"}, {"SEGMENT", "segment"},   {"FIRST", "first"}, {"LAST", "last"},
         {"POSITION", "position"},   {"BYTES", "bytes"},       {"CODEC", "codec"}, {"RECORDS", "records"},
         {"TIME", "time"},           {"MAX TIME", "max_time"}, {"CRC", "crc"}};
-    return kColumns;
+    return table_columns;
   }
 
   Result<void> inspect(PartitionId id, const PartitionInspection& partition, RowPrinter& rows,
@@ -136,14 +136,14 @@ class InspectDump : public Inspect {
 
 class InspectIndex : public Inspect {
   const std::vector<Column>& columns() const override {
-    static const std::vector<Column> kColumns = {{"PARTITION", "partition"},
-                                                 {"SEGMENT", "segment"},
-                                                 {"INDEX", "index"},
-                                                 {"OFFSET", "offset"},
-                                                 {"POSITION", "position"},
-                                                 {"TIME", "time"},
-                                                 {"POINTS AT BATCH", "points_at_batch"}};
-    return kColumns;
+    static const std::vector<Column> table_columns = {{"PARTITION", "partition"},
+                                                      {"SEGMENT", "segment"},
+                                                      {"INDEX", "index"},
+                                                      {"OFFSET", "offset"},
+                                                      {"POSITION", "position"},
+                                                      {"TIME", "time"},
+                                                      {"POINTS AT BATCH", "points_at_batch"}};
+    return table_columns;
   }
 
   Result<void> inspect(PartitionId id, const PartitionInspection& partition, RowPrinter& rows,

@@ -5,8 +5,9 @@
 
 namespace leat::tools {
 
-// Installs the handlers: the first signal raises stop_requested(), a second one ends the process at once with the signal's
-// status. SIGINT that was ignored at start stays ignored; SIGTERM is always handled. SIGPIPE and SIGXFSZ are ignored.
+// Installs the handlers: the first signal raises stop_requested(), a second one ends the process at once with the
+// signal's status. SIGINT that was ignored at start stays ignored; SIGTERM is always handled. SIGPIPE and SIGXFSZ are
+// ignored.
 void install_interrupt_handlers();
 
 // True once a signal has arrived. Address-stable, for ReadOptions::stop.

@@ -62,8 +62,9 @@ Result<void> ProduceRun::run() {
                            seconds));
   }
   if (counts_.skipped != 0) {
-    return fail(Code::partial, fmt::format("{} of {} skipped{}", counts_.skipped,
-                                           count_of(counts_.records + counts_.skipped, "record"), written_so_far(Code::partial)));
+    return fail(Code::partial,
+                fmt::format("{} of {} skipped{}", counts_.skipped,
+                            count_of(counts_.records + counts_.skipped, "record"), written_so_far(Code::partial)));
   }
   return {};
 }
@@ -196,7 +197,8 @@ std::string ProduceRun::written_so_far(Code reason) const {
   const std::int64_t written = producer_->acknowledged();
   std::string text = fmt::format("; {} {} written", count_of(written, "record"), written == 1 ? "was" : "were");
   // A damaged partition has refused them before anything was written.
-  if (counts_.records > written && reason != Code::damaged) text += fmt::format(", {} more may have been", counts_.records - written);
+  if (counts_.records > written && reason != Code::damaged)
+    text += fmt::format(", {} more may have been", counts_.records - written);
   return text;
 }
 

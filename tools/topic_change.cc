@@ -166,6 +166,7 @@ class TopicTrim : public Command {
 
   Result<void> print(const std::vector<TrimResult>& trims) const {
     std::vector<std::vector<Cell>> rows;
+    rows.reserve(trims.size());
     for (const TrimResult& trim : trims) {
       rows.push_back(
           {cell(std::int64_t{trim.partition.value}), cell(trim.prior_start.value), cell(trim.new_start.value)});

@@ -32,7 +32,7 @@ Cell when_cell(std::optional<TimestampMs> time) {
   return time ? time_cell(*time) : null_cell();
 }
 
-const std::vector<Column> kPartitionColumns = {
+const std::vector<Column> partition_columns = {
     {"TOPIC", "topic"}, {"PARTITION", "partition"}, {"SEGMENTS", "segments"}, {"SIZE", "size"},    {"START", "start"},
     {"END", "end"},     {"RECORDS", "records"},     {"OLDEST", "oldest"},     {"NEWEST", "newest"}};
 
@@ -117,7 +117,7 @@ Result<void> print_description_json(const TopicInfo& info, std::span<const Parti
   }
   columns.push_back({"", "partitions"});
   row.push_back(array(partitions, [](const PartitionInfo& partition) {
-    return json_object(kPartitionColumns, partition_row(partition));
+    return json_object(partition_columns, partition_row(partition));
   }));
   columns.push_back({"", "consumers"});
   row.push_back(array(consumers, [now](const ConsumerOffset& offset) {
@@ -153,7 +153,7 @@ Result<void> print_topics(ListFormat format, std::span<const TopicInfo> topics) 
 Result<void> print_partitions(ListFormat format, std::span<const PartitionInfo> partitions) {
   std::vector<Row> rows;
   for (const PartitionInfo& partition : partitions) rows.push_back(partition_row(partition));
-  return print_rows(format, kPartitionColumns, rows, "No partitions found");
+  return print_rows(format, partition_columns, rows, "No partitions found");
 }
 
 Result<void> print_consumers(ListFormat format, std::span<const ConsumerOffset> offsets, bool with_lag) {

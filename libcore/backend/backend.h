@@ -1,8 +1,8 @@
-// The seam between what a user does and where the records are: topics, producers, readers and consumer groups in terms of
-// records. A data directory is one implementation (local.h). Names no paths and no transport.
+// The seam between what a user does and where the records are: topics, producers, readers and consumer groups in terms
+// of records. A data directory is one implementation (local.h). Names no paths and no transport.
 //
-// Threads: a Backend may be used by several threads at once. A Producer, Reader or GroupReader belongs to one thread at a
-// time. All of them must be destroyed before their Backend.
+// Threads: a Backend may be used by several threads at once. A Producer, Reader or GroupReader belongs to one thread at
+// a time. All of them must be destroyed before their Backend.
 #pragma once
 
 #include <atomic>
@@ -35,8 +35,8 @@ struct PartitionInfo {
   PartitionId partition{};
   std::int64_t segments = 0;
   std::int64_t bytes = 0;
-  Offset start{};  // log start offset
-  Offset end{};    // the offset the next visible record will have
+  Offset start{};                          // log start offset
+  Offset end{};                            // the offset the next visible record will have
   std::optional<TimestampMs> oldest = {};  // timestamp of the first readable batch
   std::optional<TimestampMs> newest = {};  // largest timestamp seen near the end
 };
@@ -56,11 +56,11 @@ struct TrimResult {
 // ---- Producing ----
 
 struct ProducerOptions {
-  std::optional<Codec> compression = {};             // the topic's, when absent
-  std::optional<PartitionId> partition = {};         // every record goes here, when set
-  std::size_t batch_bytes = 64 << 10;                // a batch is closed when its records reach this
-  std::int64_t record_bytes_max = kRecordBytesMax;   // refused above this, or above the topic's limit
-  bool force_sync = false;                           // sync even where the topic's durability is os
+  std::optional<Codec> compression = {};            // the topic's, when absent
+  std::optional<PartitionId> partition = {};        // every record goes here, when set
+  std::size_t batch_bytes = 64 << 10;               // a batch is closed when its records reach this
+  std::int64_t record_bytes_max = kRecordBytesMax;  // refused above this, or above the topic's limit
+  bool force_sync = false;                          // sync even where the topic's durability is os
 };
 
 // Where a record went.
@@ -73,17 +73,17 @@ class Producer {
  public:
   virtual ~Producer() = default;
 
-  // Takes a copy of `record`. It may be appended at once, or wait for more until flush(). Errors: bad_data (too large, with
-  // the limit named: nothing of this record was taken, and the producer is still usable), and those of flush().
+  // Takes a copy of `record`. It may be appended at once, or wait for more until flush(). Errors: bad_data (too large,
+  // with the limit named: nothing of this record was taken, and the producer is still usable), and those of flush().
   virtual Result<void> send(const RecordInput& record) = 0;
 
-  // Returns when every record sent so far is as durable as the topic promises: they are acknowledged. Errors: io, busy, damaged,
-  // not_found (topic deleted meanwhile). After an error the unacknowledged records may or may not be there, and the
-  // producer refuses further use.
+  // Returns when every record sent so far is as durable as the topic promises: they are acknowledged. Errors: io, busy,
+  // damaged, not_found (topic deleted meanwhile). After an error the unacknowledged records may or may not be there,
+  // and the producer refuses further use.
   virtual Result<void> flush() = 0;
 
-  // Called inside flush() (or send()) with the receipts of records that have become acknowledged, in the order of send(). To be set
-  // before the first send().
+  // Called inside flush() (or send()) with the receipts of records that have become acknowledged, in the order of
+  // send(). To be set before the first send().
   virtual void on_acknowledged(std::function<void(std::span<const Receipt>)> callback) = 0;
 
   // Records acknowledged so far.
@@ -115,7 +115,7 @@ struct ReadOptions {
   bool follow = true;              // false: stop at the ends noted when the reader was opened
   bool merge_by_time = false;      // with follow == false: batches of all partitions, oldest first timestamp first
   Isolation isolation = Isolation::read_committed;
-  bool strict = false;             // a start that has been trimmed away is not_found instead of a notice
+  bool strict = false;                      // a start that has been trimmed away is not_found instead of a notice
   const std::atomic<bool>* stop = nullptr;  // ends waiting with State::stopped when it becomes true
 };
 
@@ -161,10 +161,10 @@ enum class OffsetStrategy {
 };
 
 struct GroupOptions {
-  ReadOptions read = {};           // start applies to partitions without a stored offset, or to all with reset
+  ReadOptions read = {};  // start applies to partitions without a stored offset, or to all with reset
   OffsetStrategy strategy = OffsetStrategy::automatic;
-  bool reset = false;              // ignore what is stored
-  std::string description = {};    // the member's command, shown to others
+  bool reset = false;            // ignore what is stored
+  std::string description = {};  // the member's command, shown to others
 };
 
 // A member of a consumer group: a reader of the partitions it owns that remembers how far it came.
@@ -227,8 +227,8 @@ class Backend {
 
   // Every stored offset, by consumer, topic, partition. `with_lag` also asks each partition for its end.
   virtual Result<std::vector<ConsumerOffset>> consumer_offsets(bool with_lag) = 0;
-  // Clears the stored offsets of `consumer`, restricted to a topic and partitions when given. Without `execute` only lists
-  // what would go. Errors: not_found, busy when a process is using one of them.
+  // Clears the stored offsets of `consumer`, restricted to a topic and partitions when given. Without `execute` only
+  // lists what would go. Errors: not_found, busy when a process is using one of them.
   virtual Result<std::vector<DeletedOffset>> delete_consumer(std::string_view consumer,
                                                              std::optional<std::string_view> topic,
                                                              std::span<const PartitionId> partitions, bool execute) = 0;
@@ -236,7 +236,7 @@ class Backend {
 
 // How to open a backend.
 struct OpenOptions {
-  bool create = false;                                  // make the data directory when it is missing
+  bool create = false;                                   // make the data directory when it is missing
   Milliseconds lock_timeout = std::chrono::seconds(10);  // how long any lock is waited for
   bool allow_any_file_system = false;
 };

@@ -74,7 +74,8 @@ class LocalBackend final : public Backend {
     return leat::add_partitions(data_dir_, name, count);
   }
 
-  Result<TopicSettings> set_topic(std::string_view name, const std::function<Result<void>(TopicSettings&)>& change) override {
+  Result<TopicSettings> set_topic(std::string_view name,
+                                  const std::function<Result<void>(TopicSettings&)>& change) override {
     Topic topic = TRY(Topic::open(data_dir_, name, Topic::Access::write));
     TopicSettings wanted = topic.settings();
     TRY(change(wanted));
@@ -93,8 +94,8 @@ class LocalBackend final : public Backend {
     return file.settings;
   }
 
-  Result<std::vector<TrimResult>> trim_topic(std::string_view name, TrimTarget target, std::span<const PartitionId> partitions,
-                                             bool execute) override {
+  Result<std::vector<TrimResult>> trim_topic(std::string_view name, TrimTarget target,
+                                             std::span<const PartitionId> partitions, bool execute) override {
     Topic topic = TRY(Topic::open(data_dir_, name, execute ? Topic::Access::write : Topic::Access::read));
     std::vector<TrimResult> results;
     for (const PartitionId id : all_or(partitions, topic.settings().partitions)) {
@@ -102,9 +103,15 @@ class LocalBackend final : public Backend {
       const VisibleRange range = TRY(reader.visible());
       Offset start = range.start;
       switch (target.kind) {
-        case TrimTarget::Kind::before_offset: start = Offset{target.value}; break;
-        case TrimTarget::Kind::before_time: start = TRY(reader.find_time({target.value})); break;
-        case TrimTarget::Kind::keep_records: start = range.end - target.value; break;
+        case TrimTarget::Kind::before_offset:
+          start = Offset{target.value};
+          break;
+        case TrimTarget::Kind::before_time:
+          start = TRY(reader.find_time({target.value}));
+          break;
+        case TrimTarget::Kind::keep_records:
+          start = range.end - target.value;
+          break;
       }
       start = std::clamp(start, range.start, range.end);
       if (execute && start > range.start) {
@@ -135,7 +142,9 @@ class LocalBackend final : public Backend {
   Result<std::unique_ptr<Producer>> open_producer(std::string_view topic, const ProducerOptions& options) override {
     return open_local_producer(data_dir_, topic, options);
   }
-  Result<std::unique_ptr<Reader>> open_reader(const ReadOptions& options) override { return open_local_reader(data_dir_, options); }
+  Result<std::unique_ptr<Reader>> open_reader(const ReadOptions& options) override {
+    return open_local_reader(data_dir_, options);
+  }
   Result<std::unique_ptr<GroupReader>> join_group(std::string_view consumer, const GroupOptions& options) override {
     return join_local_group(data_dir_, consumer, options);
   }
@@ -147,7 +156,8 @@ class LocalBackend final : public Backend {
       if (!topic && topic.error().code == Code::not_found) continue;
       if (!topic) return std::unexpected(std::move(topic).error());
       const std::int32_t partitions = topic->settings().partitions;
-      const auto file = TRY(OffsetsFile::open(data_dir_, entry.group, entry.topic, topic->id(), partitions, OffsetsFile::Access::read));
+      const auto file = TRY(
+          OffsetsFile::open(data_dir_, entry.group, entry.topic, topic->id(), partitions, OffsetsFile::Access::read));
       if (!file) continue;
       for (PartitionId p{0}; p.value < partitions; p += 1) {
         const auto stored = TRY(file->load(p));
@@ -160,7 +170,8 @@ class LocalBackend final : public Backend {
     return offsets;
   }
 
-  Result<std::vector<DeletedOffset>> delete_consumer(std::string_view consumer, std::optional<std::string_view> topic_name,
+  Result<std::vector<DeletedOffset>> delete_consumer(std::string_view consumer,
+                                                     std::optional<std::string_view> topic_name,
                                                      std::span<const PartitionId> partitions, bool execute) override {
     TRY(check_name("consumer", consumer));
     std::vector<DeletedOffset> deleted;
@@ -195,8 +206,8 @@ class LocalBackend final : public Backend {
     return std::max<std::int64_t>(range->end - std::max(next, range->start), 0);
   }
 
-  static Error unknown_consumer(std::string_view consumer, std::optional<std::string_view> topic, std::span<const PartitionId> partitions,
-                                const std::vector<std::string>& known) {
+  static Error unknown_consumer(std::string_view consumer, std::optional<std::string_view> topic,
+                                std::span<const PartitionId> partitions, const std::vector<std::string>& known) {
     std::string where;
     if (topic) where += fmt::format(" on topic \"{}\"", *topic);
     if (!partitions.empty()) where += fmt::format(" and partition {}", partitions[0].value);
@@ -206,9 +217,10 @@ class LocalBackend final : public Backend {
             near.empty() ? "leat consumer list" : fmt::format("did you mean \"{}\"?", near)};
   }
 
-  // The offsets of one topic. Everything is claimed before anything is cleared; what is claimed by others is in use even when nothing
-  // has been stored for it yet.
-  Result<void> delete_in_topic(std::string_view consumer, const std::string& name, std::span<const PartitionId> partitions, bool execute,
+  // The offsets of one topic. Everything is claimed before anything is cleared; what is claimed by others is in use
+  // even when nothing has been stored for it yet.
+  Result<void> delete_in_topic(std::string_view consumer, const std::string& name,
+                               std::span<const PartitionId> partitions, bool execute,
                                std::vector<DeletedOffset>& deleted) {
     {
       const auto topic = Topic::open(data_dir_, name, Topic::Access::read);
@@ -242,7 +254,8 @@ class LocalBackend final : public Backend {
 
 Result<std::unique_ptr<Backend>> open_local(const std::string& path, const OpenOptions& options) {
   raise_open_file_limit();
-  return std::make_unique<LocalBackend>(TRY(DataDir::open(path, {options.create, options.lock_timeout, options.allow_any_file_system})));
+  return std::make_unique<LocalBackend>(
+      TRY(DataDir::open(path, {options.create, options.lock_timeout, options.allow_any_file_system})));
 }
 
 }  // namespace leat

@@ -15,8 +15,10 @@ namespace leat {
 Result<std::unique_ptr<Backend>> open_local(const std::string& path, const OpenOptions& options);
 
 // The parts of LocalBackend, one file each. `data_dir` must outlive what they return.
-Result<std::unique_ptr<Producer>> open_local_producer(const DataDir& data_dir, std::string_view topic, const ProducerOptions& options);
+Result<std::unique_ptr<Producer>> open_local_producer(const DataDir& data_dir, std::string_view topic,
+                                                      const ProducerOptions& options);
 Result<std::unique_ptr<Reader>> open_local_reader(const DataDir& data_dir, const ReadOptions& options);
-Result<std::unique_ptr<GroupReader>> join_local_group(const DataDir& data_dir, std::string_view consumer, const GroupOptions& options);
+Result<std::unique_ptr<GroupReader>> join_local_group(const DataDir& data_dir, std::string_view consumer,
+                                                      const GroupOptions& options);
 
 }  // namespace leat

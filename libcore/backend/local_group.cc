@@ -1,4 +1,5 @@
-// A member of a consumer group in a data directory: a reader that starts where the group has got to, and stores how far it came.
+// A member of a consumer group in a data directory: a reader that starts where the group has got to, and stores how far
+// it came.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -14,7 +15,10 @@ namespace {
 class LocalGroupReader final : public GroupReader {
  public:
   LocalGroupReader(const DataDir& data_dir, std::string consumer, const GroupOptions& options)
-      : data_dir_(&data_dir), consumer_(std::move(consumer)), options_(options), claims_(options.strategy != OffsetStrategy::none) {}
+      : data_dir_(&data_dir),
+        consumer_(std::move(consumer)),
+        options_(options),
+        claims_(options.strategy != OffsetStrategy::none) {}
 
   Result<void> open() {
     reader_ = TRY(LocalReader::open(*data_dir_, options_.read,
@@ -36,13 +40,14 @@ class LocalGroupReader final : public GroupReader {
         return c->topic->name() == position.topic && c->reader.id() == position.partition;
       });
       if (file == files_.end() || !file->second || cursor == reader_->cursors().end()) {
-        return fail(Code::busy, fmt::format("partition {} of \"{}\" is not this member's", position.partition.value, position.topic));
+        return fail(Code::busy, fmt::format("partition {} of \"{}\" is not this member's", position.partition.value,
+                                            position.topic));
       }
       TRY((*cursor)->topic->check_alive());
       // What has been handed out lies inside the range known; only a position made up by the caller needs another look.
       if (position.next > (*cursor)->range.end && position.next > TRY((*cursor)->reader.visible()).end) {
-        return fail(Code::usage, fmt::format("offset {} of partition {} of \"{}\" lies behind the end of the log", position.next.value,
-                                             position.partition.value, position.topic));
+        return fail(Code::usage, fmt::format("offset {} of partition {} of \"{}\" lies behind the end of the log",
+                                             position.next.value, position.partition.value, position.topic));
       }
       TRY((*cursor)->reader.make_durable(position.next));
       TRY(file->second->store(position.partition, position.next, now_ms()));
@@ -56,7 +61,8 @@ class LocalGroupReader final : public GroupReader {
 
   std::vector<Position> positions() const override {
     std::vector<Position> positions;
-    for (const auto& cursor : reader_->cursors()) positions.push_back({cursor->topic->name(), cursor->reader.id(), cursor->next});
+    for (const auto& cursor : reader_->cursors())
+      positions.push_back({cursor->topic->name(), cursor->reader.id(), cursor->next});
     return positions;
   }
 
@@ -75,21 +81,23 @@ class LocalGroupReader final : public GroupReader {
                                    claims_ ? &options_.description : nullptr));
     }
     if (!file) return std::nullopt;
-    if (claims_ && !TRY(file->claim(partition))) return std::unexpected(file->in_use(consumer_, topic.name(), partition));
+    if (claims_ && !TRY(file->claim(partition)))
+      return std::unexpected(file->in_use(consumer_, topic.name(), partition));
     if (options_.reset) return std::nullopt;
     const auto stored = TRY(file->load(partition));
     if (!stored) return std::nullopt;
     if (stored->next > range.end && stored->next > TRY(appended_end(topic, partition))) {
       return fail(Code::damaged,
-                  fmt::format("{}: consumer \"{}\" stands at offset {} of partition {}, but the log ends at {}", file->path(), consumer_,
-                              stored->next.value, partition.value, range.end.value),
+                  fmt::format("{}: consumer \"{}\" stands at offset {} of partition {}, but the log ends at {}",
+                              file->path(), consumer_, stored->next.value, partition.value, range.end.value),
                   "consume with --reset to begin anew");
     }
     resumed_.push_back({topic.name(), partition, stored->next});
     return stored->next;
   }
 
-  // Behind everything appended, durable or not: what an earlier member that read uncommitted records may have committed.
+  // Behind everything appended, durable or not: what an earlier member that read uncommitted records may have
+  // committed.
   Result<Offset> appended_end(const Topic& opened, PartitionId partition) const {
     Topic topic = TRY(Topic::open(*data_dir_, opened.name(), Topic::Access::read));
     PartitionReader reader = TRY(PartitionReader::open(topic, partition, true));
@@ -107,7 +115,8 @@ class LocalGroupReader final : public GroupReader {
 
 }  // namespace
 
-Result<std::unique_ptr<GroupReader>> join_local_group(const DataDir& data_dir, std::string_view consumer, const GroupOptions& options) {
+Result<std::unique_ptr<GroupReader>> join_local_group(const DataDir& data_dir, std::string_view consumer,
+                                                      const GroupOptions& options) {
   TRY(check_name("consumer", consumer));
   auto reader = std::make_unique<LocalGroupReader>(data_dir, std::string(consumer), options);
   TRY(reader->open());

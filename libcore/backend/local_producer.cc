@@ -1,5 +1,5 @@
-// Producing into a data directory: records are collected into batches per partition, batches are appended in groups, and one commit per
-// partition acknowledges them all.
+// Producing into a data directory: records are collected into batches per partition, batches are appended in groups,
+// and one commit per partition acknowledges them all.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -32,7 +32,7 @@ struct Lane {
   std::vector<EncodedBatch> finished;
   std::size_t finished_bytes = 0;
   std::optional<Appended> uncommitted;
-  bool has_appended = false;  // an append has succeeded
+  bool has_appended = false;   // an append has succeeded
   std::deque<OffsetRun> runs;  // offsets of records not yet acknowledged; kept only when receipts are wanted
 };
 
@@ -56,7 +56,9 @@ class LocalProducer final : public Producer {
     TRY(check_usable());
     TRY(check_size(record));
     if (!record.key && topic_->settings().cleanup == Cleanup::compact) {
-      return fail(Code::bad_data, fmt::format("a record without a key cannot go to topic \"{}\", whose cleanup is compact", topic_->name()));
+      return fail(
+          Code::bad_data,
+          fmt::format("a record without a key cannot go to topic \"{}\", whose cleanup is compact", topic_->name()));
     }
     const PartitionId partition = options_.partition ? *options_.partition : chooser_.choose(record);
     Lane& lane = *TRY(lane_of(partition));
@@ -107,16 +109,19 @@ class LocalProducer final : public Producer {
   }
 
   Result<void> check_size(const RecordInput& record) const {
-    std::int64_t bytes = static_cast<std::int64_t>((record.key ? record.key->size() : 0) + (record.value ? record.value->size() : 0));
+    std::int64_t bytes =
+        static_cast<std::int64_t>((record.key ? record.key->size() : 0) + (record.value ? record.value->size() : 0));
     for (const HeaderView& header : record.headers) {
       bytes += static_cast<std::int64_t>(header.key.size() + (header.value ? header.value->size() : 0));
     }
     if (bytes > options_.record_bytes_max) {
-      return fail(Code::bad_data, fmt::format("a record of {} bytes is larger than {} (--max-request-size)", bytes, options_.record_bytes_max));
+      return fail(Code::bad_data, fmt::format("a record of {} bytes is larger than {} (--max-request-size)", bytes,
+                                              options_.record_bytes_max));
     }
     if (bytes > topic_->settings().max_record_bytes) {
-      return fail(Code::bad_data, fmt::format("a record of {} bytes is larger than {} (max-record-size of topic \"{}\")", bytes,
-                                              topic_->settings().max_record_bytes, topic_->name()));
+      return fail(Code::bad_data,
+                  fmt::format("a record of {} bytes is larger than {} (max-record-size of topic \"{}\")", bytes,
+                              topic_->settings().max_record_bytes, topic_->name()));
     }
     return {};
   }
@@ -192,14 +197,16 @@ class LocalProducer final : public Producer {
     if (lane.partition.take_retention_due()) (void)apply_retention(lane.partition, now_ms());
   }
 
-  // Where nobody syncs (durability os), whoever opens the log next would have to walk all of it: a writer that ends in order leaves
-  // at most a few MiB to walk.
+  // Where nobody syncs (durability os), whoever opens the log next would have to walk all of it: a writer that ends in
+  // order leaves at most a few MiB to walk.
   void sync_far_behind(Lane& lane) {
     constexpr std::int64_t kWalkBytesMax = 4 << 20;
     if (!lane.has_appended) return;
     const auto durable = lane.partition.durable_end();
     const auto end = lane.partition.end();
-    if (!durable || !end || (durable->segment_base == end->segment_base && end->position - durable->position < kWalkBytesMax)) return;
+    if (!durable || !end ||
+        (durable->segment_base == end->segment_base && end->position - durable->position < kWalkBytesMax))
+      return;
     (void)lane.partition.commit({end->end, end->end, end->epoch});
   }
 
@@ -216,11 +223,14 @@ class LocalProducer final : public Producer {
 
 }  // namespace
 
-Result<std::unique_ptr<Producer>> open_local_producer(const DataDir& data_dir, std::string_view topic, const ProducerOptions& options) {
+Result<std::unique_ptr<Producer>> open_local_producer(const DataDir& data_dir, std::string_view topic,
+                                                      const ProducerOptions& options) {
   auto opened = std::make_unique<Topic>(TRY(Topic::open(data_dir, topic, Topic::Access::write)));
-  if (options.partition && (options.partition->value < 0 || options.partition->value >= opened->settings().partitions)) {
-    return fail(Code::not_found, fmt::format("topic \"{}\" has no partition {} (it has {})", topic, options.partition->value,
-                                             opened->settings().partitions),
+  if (options.partition &&
+      (options.partition->value < 0 || options.partition->value >= opened->settings().partitions)) {
+    return fail(Code::not_found,
+                fmt::format("topic \"{}\" has no partition {} (it has {})", topic, options.partition->value,
+                            opened->settings().partitions),
                 fmt::format("leat topic describe {}", topic));
   }
   return std::make_unique<LocalProducer>(std::move(opened), options);

@@ -23,7 +23,8 @@ constexpr std::size_t kBuffersMax = 16;
 
 // ---- Opening ----
 
-Result<std::unique_ptr<LocalReader>> LocalReader::open(const DataDir& data_dir, const ReadOptions& options, const StartOf& start_of) {
+Result<std::unique_ptr<LocalReader>> LocalReader::open(const DataDir& data_dir, const ReadOptions& options,
+                                                       const StartOf& start_of) {
   std::unique_ptr<LocalReader> reader(new LocalReader(data_dir, options));
   reader->start_of_ = start_of;
   for (const TopicSelection& selection : options.topics) TRY(reader->open_topic(selection));
@@ -66,17 +67,30 @@ Result<Offset> LocalReader::start_offset(Cursor& cursor) {
     wanted = *known;
   } else if (!cursor.is_new) {
     switch (options_.start.kind) {
-      case StartAt::Kind::beginning: wanted = range.start; break;
-      case StartAt::Kind::end: wanted = range.end; break;
-      case StartAt::Kind::after_beginning: wanted = std::min(range.start + options_.start.value, range.end); break;
-      case StartAt::Kind::before_end: wanted = std::max(range.end - options_.start.value, range.start); break;
-      case StartAt::Kind::offset: wanted = Offset{options_.start.value}; break;
-      case StartAt::Kind::time: wanted = TRY(cursor.reader.find_time({options_.start.value})); break;
+      case StartAt::Kind::beginning:
+        wanted = range.start;
+        break;
+      case StartAt::Kind::end:
+        wanted = range.end;
+        break;
+      case StartAt::Kind::after_beginning:
+        wanted = std::min(range.start + options_.start.value, range.end);
+        break;
+      case StartAt::Kind::before_end:
+        wanted = std::max(range.end - options_.start.value, range.start);
+        break;
+      case StartAt::Kind::offset:
+        wanted = Offset{options_.start.value};
+        break;
+      case StartAt::Kind::time:
+        wanted = TRY(cursor.reader.find_time({options_.start.value}));
+        break;
     }
   }
   if (wanted >= range.start) return wanted;
-  const std::string sentence = fmt::format("topic \"{}\" partition {}: offset {} has been trimmed away, the log starts at {}",
-                                           cursor.topic->name(), cursor.reader.id().value, wanted.value, range.start.value);
+  const std::string sentence =
+      fmt::format("topic \"{}\" partition {}: offset {} has been trimmed away, the log starts at {}",
+                  cursor.topic->name(), cursor.reader.id().value, wanted.value, range.start.value);
   if (options_.strict) return fail(Code::not_found, sentence);
   notices_.push_back(sentence);
   return range.start;
@@ -147,7 +161,8 @@ Result<std::optional<Fetch>> LocalReader::hand_out(Cursor& cursor) {
   const Offset from = std::max(cursor.next, cursor.range.start);
   std::span<RecordView> records = *decoded;
   while (!records.empty() && records.front().offset < from) records = records.subspan(1);
-  while (!records.empty() && cursor.stop && records.back().offset >= *cursor.stop) records = records.first(records.size() - 1);
+  while (!records.empty() && cursor.stop && records.back().offset >= *cursor.stop)
+    records = records.first(records.size() - 1);
   for (RecordView& record : records) {
     record.topic = cursor.topic->name();
     record.partition = cursor.reader.id();
@@ -209,7 +224,9 @@ void LocalReader::wait_for_more(Milliseconds wait) {
   }
 }
 
-std::vector<std::string> LocalReader::take_notices() { return std::exchange(notices_, {}); }
+std::vector<std::string> LocalReader::take_notices() {
+  return std::exchange(notices_, {});
+}
 
 Result<std::unique_ptr<Reader>> open_local_reader(const DataDir& data_dir, const ReadOptions& options) {
   return TRY(LocalReader::open(data_dir, options));

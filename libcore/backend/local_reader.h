@@ -1,4 +1,5 @@
-// Reading topics of a data directory as one stream: which partition comes next, where each starts and stops, waiting for more.
+// Reading topics of a data directory as one stream: which partition comes next, where each starts and stops, waiting
+// for more.
 #pragma once
 
 #include <deque>
@@ -22,21 +23,23 @@ struct Cursor {
 
   Topic* topic;
   PartitionReader reader;
-  bool is_new;                     // the partition was added while reading
-  VisibleRange range{};            // what was visible when last looked
-  std::optional<Offset> stop{};    // exclusive: the noted end or the wanted one
-  std::optional<BatchAt> head{};   // read but not handed out yet
-  Offset next{};                   // the offset of the next record to hand out
-  bool done = false;               // reached `stop`, or failed
+  bool is_new;                    // the partition was added while reading
+  VisibleRange range{};           // what was visible when last looked
+  std::optional<Offset> stop{};   // exclusive: the noted end or the wanted one
+  std::optional<BatchAt> head{};  // read but not handed out yet
+  Offset next{};                  // the offset of the next record to hand out
+  bool done = false;              // reached `stop`, or failed
 };
 
 class LocalReader final : public Reader {
  public:
   // Where a partition is to start when something is known of it; nullopt leaves it to options.start.
-  using StartOf = std::function<Result<std::optional<Offset>>(const Topic& topic, PartitionId partition, const VisibleRange& range)>;
+  using StartOf = std::function<Result<std::optional<Offset>>(const Topic& topic, PartitionId partition,
+                                                              const VisibleRange& range)>;
 
   // Errors: not_found (topic; partition; with options.strict a start that is gone), usage, damaged, io.
-  static Result<std::unique_ptr<LocalReader>> open(const DataDir& data_dir, const ReadOptions& options, const StartOf& start_of = {});
+  static Result<std::unique_ptr<LocalReader>> open(const DataDir& data_dir, const ReadOptions& options,
+                                                   const StartOf& start_of = {});
 
   Result<Fetch> next(Milliseconds wait) override;
   std::vector<std::string> take_notices() override;

@@ -1,7 +1,7 @@
-// A small value kept in two checksummed slots, so that a crash in the middle of an update leaves the other one: the newest slot
-// that checks out is the value. Overwriting in place costs one fdatasync of one file (56 us where temp + rename took
-// 1,480). Layout of a slot, little-endian as the machine has it (the files do not travel between byte orders; a foreign one
-// fails the checksum):
+// A small value kept in two checksummed slots, so that a crash in the middle of an update leaves the other one: the
+// newest slot that checks out is the value. Overwriting in place costs one fdatasync of one file (56 us where temp +
+// rename took 1,480). Layout of a slot, little-endian as the machine has it (the files do not travel between byte
+// orders; a foreign one fails the checksum):
 //
 //   sequence  8   from 1; 0 is never valid, so zeros are an empty slot
 //   value     n   trivially copyable, a multiple of 8 bytes
@@ -60,7 +60,8 @@ struct Sequenced {
 
 // The newer of two slots' contents that checks out, if any does.
 template <class Value>
-std::optional<Sequenced<Value>> newest(const typename CheckedSlot<Value>::Words& a, const typename CheckedSlot<Value>::Words& b) {
+std::optional<Sequenced<Value>> newest(const typename CheckedSlot<Value>::Words& a,
+                                       const typename CheckedSlot<Value>::Words& b) {
   const std::optional<Value> in_a = CheckedSlot<Value>::open(a);
   const std::optional<Value> in_b = CheckedSlot<Value>::open(b);
   if (in_a && (!in_b || a[0] > b[0])) return Sequenced<Value>{a[0], *in_a};
@@ -68,8 +69,9 @@ std::optional<Sequenced<Value>> newest(const typename CheckedSlot<Value>::Words&
   return std::nullopt;
 }
 
-// Two slots in memory shared by processes. One writer at a time (a lock decides which); any number of readers without a lock, who
-// never wait for a writer, dead or stopped in the middle: it is only ever writing the slot that is not current.
+// Two slots in memory shared by processes. One writer at a time (a lock decides which); any number of readers without a
+// lock, who never wait for a writer, dead or stopped in the middle: it is only ever writing the slot that is not
+// current.
 template <class Value>
 class SharedSlots {
  public:
@@ -79,8 +81,8 @@ class SharedSlots {
       const Words a = copy(0);
       const Words b = copy(1);
       std::atomic_thread_fence(std::memory_order_acquire);
-      const bool stable = a[0] == slots_[0][0].load(std::memory_order_relaxed) &&
-                          b[0] == slots_[1][0].load(std::memory_order_relaxed);
+      const bool stable =
+          a[0] == slots_[0][0].load(std::memory_order_relaxed) && b[0] == slots_[1][0].load(std::memory_order_relaxed);
       if (const auto found = newest<Value>(a, b); found && (stable || attempt + 1 == kAttempts)) return found;
       if (stable) return std::nullopt;
     }
@@ -104,7 +106,8 @@ class SharedSlots {
 
   Words copy(std::size_t slot) const {
     Words words;
-    for (std::size_t i = 0; i < words.size(); ++i) words[i] = slots_[slot][i].load(i == 0 ? std::memory_order_acquire : std::memory_order_relaxed);
+    for (std::size_t i = 0; i < words.size(); ++i)
+      words[i] = slots_[slot][i].load(i == 0 ? std::memory_order_acquire : std::memory_order_relaxed);
     return words;
   }
 
@@ -127,12 +130,14 @@ class FileSlots {
   static Result<Loaded> load(const File& file, std::int64_t position) {
     std::array<typename CheckedSlot<Value>::Words, 2> slots{};
     TRY(file.read_at(std::as_writable_bytes(std::span(slots)), position));
-    if (const auto found = newest<Value>(slots[0], slots[1])) return Loaded{Health::good, found->value, found->sequence};
+    if (const auto found = newest<Value>(slots[0], slots[1]))
+      return Loaded{Health::good, found->value, found->sequence};
     const decltype(slots) zeros{};
     return Loaded{slots == zeros ? Health::empty : Health::damaged, {}, 0};
   }
 
-  // Overwrites the older slot. Durable once the caller has synced the file. Lock required: the one that guards the value.
+  // Overwrites the older slot. Durable once the caller has synced the file. Lock required: the one that guards the
+  // value.
   static Result<void> store(const File& file, std::int64_t position, const Value& value) {
     const std::uint64_t sequence = TRY(load(file, position)).sequence + 1;
     const auto words = CheckedSlot<Value>::seal(sequence, value);

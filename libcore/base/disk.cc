@@ -58,11 +58,15 @@ struct DirectoryStream {
   DIR* stream_;
 };
 
-bool is_dot(const char* name) { return name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0')); }
+bool is_dot(const char* name) {
+  return name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0'));
+}
 
 }  // namespace
 
-void set_disk_fault_hook(DiskFaultHook hook) { fault_hook.store(hook, std::memory_order_relaxed); }
+void set_disk_fault_hook(DiskFaultHook hook) {
+  fault_hook.store(hook, std::memory_order_relaxed);
+}
 
 Descriptor& Descriptor::operator=(Descriptor&& other) noexcept {
   if (this != &other) {
@@ -91,7 +95,9 @@ Result<std::size_t> File::read_at(std::span<std::byte> into, std::int64_t positi
   return done;
 }
 
-Result<void> File::write_at(Bytes bytes, std::int64_t position) const { return write_at(std::span(&bytes, 1), position); }
+Result<void> File::write_at(Bytes bytes, std::int64_t position) const {
+  return write_at(std::span(&bytes, 1), position);
+}
 
 Result<void> File::write_at(std::span<const Bytes> pieces, std::int64_t position) const {
   constexpr std::size_t kVectorMax = 64;
@@ -179,11 +185,12 @@ Mapping::~Mapping() {
 
 // ---- Directory ----
 
-std::string Directory::path_of(std::string_view name) const { return fmt::format("{}/{}", path_, name); }
+std::string Directory::path_of(std::string_view name) const {
+  return fmt::format("{}/{}", path_, name);
+}
 
 Result<Directory> Directory::open_root(const std::string& path) {
-  const int fd = static_cast<int>(
-      retried([&] { return ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); }));
+  const int fd = static_cast<int>(retried([&] { return ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); }));
   if (fd < 0) return fault("open directory", path);
   Descriptor descriptor(fd);
   struct stat status;
@@ -204,8 +211,9 @@ Result<void> Directory::make_root(const std::string& path) {
     // The umask has been applied by mkdir; the mode is ours to decide.
     if (::chmod(prefix.c_str(), 0700) != 0) return fault("set the mode of", prefix);
     const std::size_t parent_end = prefix.rfind('/');
-    const std::string parent =
-        parent_end == std::string::npos ? "." : parent_end == 0 ? "/" : prefix.substr(0, parent_end);
+    const std::string parent = parent_end == std::string::npos ? "."
+                               : parent_end == 0               ? "/"
+                                                               : prefix.substr(0, parent_end);
     const Descriptor parent_fd(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!parent_fd || ::fsync(parent_fd.get()) != 0) return fault("sync directory", parent);
   }
@@ -237,7 +245,8 @@ Result<Directory> Directory::make_directory(std::string_view name) const {
   const std::string path = path_of(name);
   if ((errno = injected_fault(DiskCall::make_directory, path)) != 0) return fault("create directory", path);
   // mkdirat, unlike openat2, would follow a path to elsewhere.
-  if (name.find('/') != std::string_view::npos) return fail_errno(EXDEV, fmt::format("cannot create directory {}", path));
+  if (name.find('/') != std::string_view::npos)
+    return fail_errno(EXDEV, fmt::format("cannot create directory {}", path));
   const bool made = ::mkdirat(fd(), std::string(name).c_str(), 0700) == 0;
   if (!made && errno != EEXIST) return fault("create directory", path);
   Directory directory = TRY(open_directory(name));
@@ -256,9 +265,15 @@ Result<File> Directory::open_file(std::string_view name, OpenMode mode) const {
   int fd = -1;
   bool created = false;
   switch (mode) {
-    case OpenMode::read: fd = open(O_RDONLY); break;
-    case OpenMode::direct_read: fd = open(O_RDONLY | O_DIRECT); break;
-    case OpenMode::read_write: fd = open(O_RDWR); break;
+    case OpenMode::read:
+      fd = open(O_RDONLY);
+      break;
+    case OpenMode::direct_read:
+      fd = open(O_RDONLY | O_DIRECT);
+      break;
+    case OpenMode::read_write:
+      fd = open(O_RDWR);
+      break;
     case OpenMode::create_new:
       fd = open(O_RDWR | O_CREAT | O_EXCL);
       created = fd >= 0;
@@ -283,8 +298,8 @@ bool Directory::exists(std::string_view name) const {
 bool Directory::names_file(std::string_view name, const File& file) const {
   struct stat here;
   struct stat open;
-  return ::fstatat(fd(), std::string(name).c_str(), &here, AT_SYMLINK_NOFOLLOW) == 0 && ::fstat(file.fd(), &open) == 0 &&
-         here.st_dev == open.st_dev && here.st_ino == open.st_ino;
+  return ::fstatat(fd(), std::string(name).c_str(), &here, AT_SYMLINK_NOFOLLOW) == 0 &&
+         ::fstat(file.fd(), &open) == 0 && here.st_dev == open.st_dev && here.st_ino == open.st_ino;
 }
 
 bool Directory::still_in(const Directory& parent, std::string_view name) const {
@@ -392,7 +407,8 @@ Result<std::string> Directory::read_file(std::string_view name, std::size_t byte
   const File file = TRY(open_file(name, OpenMode::read));
   std::string content(bytes_max + 1, '\0');
   const std::size_t count = TRY(file.read_at(std::as_writable_bytes(std::span(content)), 0));
-  if (count > bytes_max) return fail(Code::configuration, fmt::format("{} is larger than {} bytes", file.path(), bytes_max));
+  if (count > bytes_max)
+    return fail(Code::configuration, fmt::format("{} is larger than {} bytes", file.path(), bytes_max));
   content.resize(count);
   return content;
 }

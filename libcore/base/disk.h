@@ -1,5 +1,6 @@
-// Every file system call leat makes, with errors that name the path. Knows no kinds of files. A file is reached through the open
-// directory it lies in (openat2 with RESOLVE_BENEATH and RESOLVE_NO_SYMLINKS), so a planted link never leads elsewhere.
+// Every file system call leat makes, with errors that name the path. Knows no kinds of files. A file is reached through
+// the open directory it lies in (openat2 with RESOLVE_BENEATH and RESOLVE_NO_SYMLINKS), so a planted link never leads
+// elsewhere.
 #pragma once
 
 #include <sys/types.h>
@@ -77,12 +78,13 @@ class File {
   std::string path_;
 };
 
-// A shared mapping of a whole file of fixed size. The file must have been written out in full before: a store to a hole kills the
-// process on a full disk.
+// A shared mapping of a whole file of fixed size. The file must have been written out in full before: a store to a hole
+// kills the process on a full disk.
 class Mapping {
  public:
   Mapping() = default;
-  Mapping(Mapping&& other) noexcept : base_(std::exchange(other.base_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+  Mapping(Mapping&& other) noexcept
+      : base_(std::exchange(other.base_, nullptr)), size_(std::exchange(other.size_, 0)) {}
   Mapping& operator=(Mapping&& other) noexcept;
   ~Mapping();
 
@@ -99,8 +101,8 @@ class Mapping {
 
 enum class OpenMode { read, read_write, create_new, create_or_open, direct_read };
 
-// An open directory. Names handed to it are relative, stay beneath it and follow no symbolic link. What it creates takes mode and
-// group (as root also the owner) from the data directory it descends from, whatever the umask.
+// An open directory. Names handed to it are relative, stay beneath it and follow no symbolic link. What it creates
+// takes mode and group (as root also the owner) from the data directory it descends from, whatever the umask.
 class Directory {
  public:
   // Opens `path`, which may contain links: it is what the user named. Errors: not_found, permission, io.

@@ -50,22 +50,24 @@ using Result = std::expected<T, Error>;
 
 }  // namespace leat
 
-// Evaluates an expression of type Result<T>: its value, or returns its Error from the enclosing function. May be nested.
+// Evaluates an expression of type Result<T>: its value, or returns its Error from the enclosing function. May be
+// nested.
 #define TRY(...) LEAT_TRY_NAMED(LEAT_TRY_JOIN(try_result_, __COUNTER__), __VA_ARGS__)
 #define LEAT_TRY_JOIN(a, b) LEAT_TRY_JOIN_EXPANDED(a, b)
 #define LEAT_TRY_JOIN_EXPANDED(a, b) a##b
-#define LEAT_TRY_NAMED(name, ...)                                           \
-  (__extension__({                                                          \
-    auto name = (__VA_ARGS__);                                              \
-    if (!name) [[unlikely]] return std::unexpected(std::move(name).error()); \
-    *std::move(name);                                                       \
+#define LEAT_TRY_NAMED(name, ...)                      \
+  (__extension__({                                     \
+    auto name = (__VA_ARGS__);                         \
+    if (!name) [[unlikely]]                            \
+      return std::unexpected(std::move(name).error()); \
+    *std::move(name);                                  \
   }))
 
 // Our own mistakes stop the program, in release builds too: a log is not written to by a process that is confused.
-#define ASSERT(condition)                                                                               \
-  do {                                                                                                  \
-    if (!(condition)) [[unlikely]] {                                                                    \
-      std::fprintf(stderr, "leat: bug: %s:%d: ASSERT(%s)\n", __FILE__, __LINE__, #condition);           \
-      std::abort();                                                                                     \
-    }                                                                                                   \
+#define ASSERT(condition)                                                                     \
+  do {                                                                                        \
+    if (!(condition)) [[unlikely]] {                                                          \
+      std::fprintf(stderr, "leat: bug: %s:%d: ASSERT(%s)\n", __FILE__, __LINE__, #condition); \
+      std::abort();                                                                           \
+    }                                                                                         \
   } while (false)

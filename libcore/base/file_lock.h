@@ -1,6 +1,7 @@
-// Kernel locks, the only thing that decides who owns what: flock on whole directories, open-file-description locks on byte ranges.
-// The mechanism; never policy. Both vanish with the last descriptor of the open file description, so with a killed process.
-// The two kinds do not see each other: flock is used on directories only, byte ranges in files only (fcntl(2), flock(2)).
+// Kernel locks, the only thing that decides who owns what: flock on whole directories, open-file-description locks on
+// byte ranges. The mechanism; never policy. Both vanish with the last descriptor of the open file description, so with
+// a killed process. The two kinds do not see each other: flock is used on directories only, byte ranges in files only
+// (fcntl(2), flock(2)).
 #pragma once
 
 #include <cstdint>
@@ -21,7 +22,8 @@ struct ByteRange {
 
 enum class LockKind { shared, exclusive };
 
-// Takes or converts this open file's lock on the range; false when another open file holds a conflicting one. Errors: io.
+// Takes or converts this open file's lock on the range; false when another open file holds a conflicting one. Errors:
+// io.
 Result<bool> try_lock_range(const File& file, ByteRange range, LockKind kind);
 // The same, waiting up to `timeout`; false when that passed.
 Result<bool> lock_range(const File& file, ByteRange range, LockKind kind, Milliseconds timeout);
@@ -32,7 +34,8 @@ Result<std::optional<LockKind>> lock_held_elsewhere(const File& file, ByteRange 
 // An exclusive flock on a directory, released at the end of its life.
 class DirectoryLock {
  public:
-  // Waits up to `timeout`. Errors: busy, naming the pid and command that hold it; io. `directory` must outlive the lock.
+  // Waits up to `timeout`. Errors: busy, naming the pid and command that hold it; io. `directory` must outlive the
+  // lock.
   static Result<DirectoryLock> acquire(const Directory& directory, Milliseconds timeout);
 
   DirectoryLock(DirectoryLock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}

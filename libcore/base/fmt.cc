@@ -1,5 +1,5 @@
-// The one place where fmt is compiled: every other file only declares it, which halves the time a build takes. Debian has it as
-// headers and as a shared library, and leat is static.
+// The one place where fmt is compiled: every other file only declares it, which halves the time a build takes. Debian
+// has it as headers and as a shared library, and leat is static.
 #include <fmt/format-inl.h>
 
 FMT_BEGIN_NAMESPACE

@@ -47,8 +47,8 @@ void wait_for_any_wake(std::span<const WakeWait> waits, Milliseconds timeout) {
       vector[i].flags = FUTEX_32;
     }
     const timespec deadline = steady_deadline(timeout);
-    const long result = ::syscall(SYS_futex_waitv, vector.data(), static_cast<unsigned>(waits.size()), 0, &deadline,
-                                  CLOCK_MONOTONIC);
+    const long result =
+        ::syscall(SYS_futex_waitv, vector.data(), static_cast<unsigned>(waits.size()), 0, &deadline, CLOCK_MONOTONIC);
     if (result >= 0 || errno == EAGAIN || errno == ETIMEDOUT || errno == EINTR) return;
     // Not there, or refused by a sandbox: polled, so that nobody spins.
   }

@@ -1,5 +1,5 @@
-// Waiting on words in shared memory (futex(2), futex_waitv(2)): a 20 us wake-up between processes without a broker. The words
-// carry no ownership; they only say that something has changed since they were read.
+// Waiting on words in shared memory (futex(2), futex_waitv(2)): a 20 us wake-up between processes without a broker. The
+// words carry no ownership; they only say that something has changed since they were read.
 #pragma once
 
 #include <atomic>

@@ -46,8 +46,12 @@ Header make_header(const TopicId& id) {
   return header;
 }
 
-ByteRange slot_range(PartitionId partition) { return {kSlotsAt + partition.value * kSlotPairBytes, kSlotPairBytes}; }
-ByteRange member_range(int entry) { return {kMembersAt + entry * kMemberBytes, kMemberBytes}; }
+ByteRange slot_range(PartitionId partition) {
+  return {kSlotsAt + partition.value * kSlotPairBytes, kSlotPairBytes};
+}
+ByteRange member_range(int entry) {
+  return {kMembersAt + entry * kMemberBytes, kMemberBytes};
+}
 
 template <std::size_t N>
 void copy_text(std::array<char, N>& to, std::string_view from) {
@@ -72,7 +76,8 @@ Result<Belongs> belongs(const File& file, const TopicId& id) {
 }
 
 std::unexpected<Error> damaged_header(const File& file) {
-  return fail(Code::damaged, fmt::format("{}: damaged at byte 0: the header is not one of an offsets file", file.path()),
+  return fail(Code::damaged,
+              fmt::format("{}: damaged at byte 0: the header is not one of an offsets file", file.path()),
               "consume with --reset to begin anew");
 }
 
@@ -92,9 +97,9 @@ Result<void> make_file(const Directory& directory, const TopicId& id, std::int32
 
 }  // namespace
 
-Result<std::optional<OffsetsFile>> OffsetsFile::open(const DataDir& data_dir, std::string_view group, std::string_view topic,
-                                                     const TopicId& id, std::int32_t partitions, Access access,
-                                                     const std::string* join_as) {
+Result<std::optional<OffsetsFile>> OffsetsFile::open(const DataDir& data_dir, std::string_view group,
+                                                     std::string_view topic, const TopicId& id, std::int32_t partitions,
+                                                     Access access, const std::string* join_as) {
   if (access == Access::read) {
     const auto groups = data_dir.root().open_directory(kGroupsDirectory);
     if (!groups) return std::nullopt;
@@ -112,14 +117,17 @@ Result<std::optional<OffsetsFile>> OffsetsFile::open(const DataDir& data_dir, st
     auto opened = open_to_write(data_dir, group, topic, id, partitions, access == Access::write_anew);
     if (opened && join_as != nullptr) TRY(opened->second.join(*join_as));
     if (opened) return std::move(opened->second);
-    if (opened.error().code != Code::not_found || attempt == kAttempts) return std::unexpected(std::move(opened).error());
+    if (opened.error().code != Code::not_found || attempt == kAttempts)
+      return std::unexpected(std::move(opened).error());
   }
 }
 
 // The file, and the lock of its directory that keeps others from removing it.
-Result<std::pair<OffsetsFile::Guard, OffsetsFile>> OffsetsFile::open_to_write(const DataDir& data_dir, std::string_view group,
-                                                                             std::string_view topic, const TopicId& id,
-                                                                             std::int32_t partitions, bool replace_damaged) {
+Result<std::pair<OffsetsFile::Guard, OffsetsFile>> OffsetsFile::open_to_write(const DataDir& data_dir,
+                                                                              std::string_view group,
+                                                                              std::string_view topic, const TopicId& id,
+                                                                              std::int32_t partitions,
+                                                                              bool replace_damaged) {
   const Directory groups = TRY(data_dir.groups());
   const Directory group_directory = TRY(groups.make_directory(group));
   Directory directory = TRY(group_directory.make_directory(topic));
@@ -144,8 +152,8 @@ Result<std::optional<CommittedOffset>> OffsetsFile::load(PartitionId partition) 
   const Slots::Loaded loaded = TRY(Slots::load(file_, slot_range(partition).start));
   if (loaded.health == Slots::Health::damaged) {
     return fail(Code::damaged,
-                fmt::format("{}: damaged at byte {}: neither offset of partition {} has the right checksum", file_.path(),
-                            slot_range(partition).start, partition.value),
+                fmt::format("{}: damaged at byte {}: neither offset of partition {} has the right checksum",
+                            file_.path(), slot_range(partition).start, partition.value),
                 "consume with --reset to begin anew");
   }
   if (loaded.health == Slots::Health::empty || loaded.value.next < 0) return std::nullopt;
@@ -156,11 +164,19 @@ Result<void> OffsetsFile::store(PartitionId partition, Offset next, TimestampMs 
   return Slots::store(file_, slot_range(partition).start, {next.value, now.value});
 }
 
-Result<void> OffsetsFile::clear(PartitionId partition) { return Slots::clear(file_, slot_range(partition).start); }
+Result<void> OffsetsFile::clear(PartitionId partition) {
+  return Slots::clear(file_, slot_range(partition).start);
+}
 
-Result<bool> OffsetsFile::claim(PartitionId partition) { return try_lock_range(file_, slot_range(partition), LockKind::exclusive); }
-void OffsetsFile::release(PartitionId partition) { unlock_range(file_, slot_range(partition)); }
-Result<bool> OffsetsFile::claimed_elsewhere(PartitionId partition) const { return TRY(lock_held_elsewhere(file_, slot_range(partition))).has_value(); }
+Result<bool> OffsetsFile::claim(PartitionId partition) {
+  return try_lock_range(file_, slot_range(partition), LockKind::exclusive);
+}
+void OffsetsFile::release(PartitionId partition) {
+  unlock_range(file_, slot_range(partition));
+}
+Result<bool> OffsetsFile::claimed_elsewhere(PartitionId partition) const {
+  return TRY(lock_held_elsewhere(file_, slot_range(partition))).has_value();
+}
 
 Result<void> OffsetsFile::join(const std::string& command) {
   for (int entry = 0; entry < kMembersMax; ++entry) {
@@ -196,8 +212,8 @@ Error OffsetsFile::in_use(std::string_view consumer, std::string_view topic, Par
       owners += fmt::format("{}pid {} ({})", owners.empty() ? "" : ", ", member.pid, member.command);
     }
   }
-  return {Code::busy, fmt::format("consumer \"{}\" is in use: partition {} of \"{}\" is claimed by {}", consumer, partition.value, topic,
-                                  owners.empty() ? "another process" : owners)};
+  return {Code::busy, fmt::format("consumer \"{}\" is in use: partition {} of \"{}\" is claimed by {}", consumer,
+                                  partition.value, topic, owners.empty() ? "another process" : owners)};
 }
 
 Result<std::vector<GroupTopic>> list_group_topics(const DataDir& data_dir) {

@@ -31,7 +31,8 @@ Result<void> for_each_batch(const Directory& directory, Offset base, std::int64_
     const WalkStep step = TRY(walk.next(limit));
     if (step.kind == WalkStep::Kind::end) return {};
     if (step.kind == WalkStep::Kind::bad) {
-      return std::unexpected(damage_error(log.path(), walk.position(), step.fault, walk.expected(), base, std::nullopt));
+      return std::unexpected(
+          damage_error(log.path(), walk.position(), step.fault, walk.expected(), base, std::nullopt));
     }
     TRY(use(step.batch));
   }
@@ -56,34 +57,37 @@ struct Scope {
   Offset start;
 };
 
-// Marks the last record of every key whose hash falls into the slice. False when the keys did not fit and nothing may be concluded.
-Result<bool> mark_slice(const Directory& directory, const Scope& scope, std::uint32_t slice, std::uint32_t slices, Survivors& survivors) {
+// Marks the last record of every key whose hash falls into the slice. False when the keys did not fit and nothing may
+// be concluded.
+Result<bool> mark_slice(const Directory& directory, const Scope& scope, std::uint32_t slice, std::uint32_t slices,
+                        Survivors& survivors) {
   std::unordered_map<std::string, Offset> last;
   std::size_t bytes = 0;
   bool fits = true;
   BatchDecoder decoder;
   for (const Offset base : scope.bases) {
-    TRY(for_each_batch(directory, base, base == scope.end.segment_base ? scope.end.position : -1, [&](const BatchAt& batch) -> Result<void> {
-      if (!fits) return {};
-      for (const RecordView& record : TRY(decoder.decode(batch.bytes))) {
-        if (record.offset < scope.start || record.offset >= scope.end.end) continue;
-        if (!record.key) {
-          survivors.set(record.offset, true);
-          continue;
-        }
-        if (slices > 1 && murmur2(as_bytes(*record.key)) % slices != slice) continue;
-        const auto [entry, is_new] = last.try_emplace(std::string(*record.key), record.offset);
-        if (!is_new) {
-          survivors.set(entry->second, false);
-          entry->second = record.offset;
-        } else {
-          bytes += record.key->size() + kBytesPerKey;
-          fits = bytes <= kKeyBytesMax || slices >= 4096;
-        }
-        survivors.set(record.offset, true);
-      }
-      return {};
-    }));
+    TRY(for_each_batch(directory, base, base == scope.end.segment_base ? scope.end.position : -1,
+                       [&](const BatchAt& batch) -> Result<void> {
+                         if (!fits) return {};
+                         for (const RecordView& record : TRY(decoder.decode(batch.bytes))) {
+                           if (record.offset < scope.start || record.offset >= scope.end.end) continue;
+                           if (!record.key) {
+                             survivors.set(record.offset, true);
+                             continue;
+                           }
+                           if (slices > 1 && murmur2(as_bytes(*record.key)) % slices != slice) continue;
+                           const auto [entry, is_new] = last.try_emplace(std::string(*record.key), record.offset);
+                           if (!is_new) {
+                             survivors.set(entry->second, false);
+                             entry->second = record.offset;
+                           } else {
+                             bytes += record.key->size() + kBytesPerKey;
+                             fits = bytes <= kKeyBytesMax || slices >= 4096;
+                           }
+                           survivors.set(record.offset, true);
+                         }
+                         return {};
+                       }));
     if (!fits) return false;
   }
   return true;
@@ -93,7 +97,8 @@ Result<Survivors> mark_survivors(const Directory& directory, const Scope& scope)
   for (std::uint32_t slices = 1;; slices *= 8) {
     Survivors survivors(scope.bases.front(), scope.end.end);
     bool fits = true;
-    for (std::uint32_t slice = 0; slice < slices && fits; ++slice) fits = TRY(mark_slice(directory, scope, slice, slices, survivors));
+    for (std::uint32_t slice = 0; slice < slices && fits; ++slice)
+      fits = TRY(mark_slice(directory, scope, slice, slices, survivors));
     if (fits) return survivors;
   }
 }
@@ -102,7 +107,8 @@ Result<Survivors> mark_survivors(const Directory& directory, const Scope& scope)
 class Rewriter {
  public:
   // Tombstones older than `tombstones_before` go; none does when it is absent.
-  Rewriter(const Directory& directory, Offset base, const Survivors& survivors, std::optional<TimestampMs> tombstones_before)
+  Rewriter(const Directory& directory, Offset base, const Survivors& survivors,
+           std::optional<TimestampMs> tombstones_before)
       : directory_(directory), base_(base), survivors_(survivors), tombstones_before_(tombstones_before) {}
 
   // How many records the segment holds, and how many of them would go.
@@ -142,12 +148,14 @@ class Rewriter {
   }
 
   bool stays(const RecordView& record) const {
-    return survivors_.stays(record.offset) && (record.value || !tombstones_before_ || record.timestamp >= *tombstones_before_);
+    return survivors_.stays(record.offset) &&
+           (record.value || !tombstones_before_ || record.timestamp >= *tombstones_before_);
   }
 
   Result<void> rewrite(const BatchAt& batch) {
     const std::span<RecordView> records = TRY(decoder_.decode(batch.bytes));
-    const auto staying = static_cast<std::size_t>(std::ranges::count_if(records, [this](const RecordView& r) { return stays(r); }));
+    const auto staying =
+        static_cast<std::size_t>(std::ranges::count_if(records, [this](const RecordView& r) { return stays(r); }));
     const BatchHeader& header = batch.header;
     if (staying == 0) {
       gap_time_ = gap_ ? std::max(gap_time_, header.max_timestamp) : header.max_timestamp;
@@ -160,11 +168,11 @@ class Rewriter {
     BatchBuilder builder(header.codec());
     for (const RecordView& record : records) {
       if (!stays(record)) continue;
-      TRY(builder.add_at(static_cast<std::int32_t>(record.offset - header.base_offset), {record.key, record.value, record.headers, {}},
-                         record.timestamp));
+      TRY(builder.add_at(static_cast<std::int32_t>(record.offset - header.base_offset),
+                         {record.key, record.value, record.headers, {}}, record.timestamp));
     }
-    EncodedBatch rewritten =
-        TRY(builder.finish({header.producer_id, header.producer_epoch, header.base_sequence}, header.last_offset_delta));
+    EncodedBatch rewritten = TRY(
+        builder.finish({header.producer_id, header.producer_epoch, header.base_sequence}, header.last_offset_delta));
     place_batch(rewritten.bytes, header.base_offset, header.leader_epoch);
     return append(rewritten.bytes);
   }
@@ -196,7 +204,8 @@ class Rewriter {
 Result<void> take_place(Partition& partition, Offset base) {
   const Directory& directory = partition.directory();
   auto renamed = partition.with_append_lock([&]() -> Result<void> {
-    // The durable end that a power cut leaves in the page must not be one in this segment, whose bytes are about to move.
+    // The durable end that a power cut leaves in the page must not be one in this segment, whose bytes are about to
+    // move.
     TRY(partition.persist_state());
     TRY(directory.rename(compacting_file_name(base), directory, log_file_name(base)));
     return directory.sync();
@@ -235,7 +244,8 @@ Result<void> compact_partition(Partition& partition, TimestampMs now) {
   // A tombstone may go only once nothing that it superseded is left before it: else the older value would come back.
   bool all_gone_before = true;
   for (const Offset base : scope.bases) {
-    const std::optional<TimestampMs> tombstones_before = all_gone_before ? std::optional(now - tombstone_ms) : std::nullopt;
+    const std::optional<TimestampMs> tombstones_before =
+        all_gone_before ? std::optional(now - tombstone_ms) : std::nullopt;
     Rewriter rewriter(directory, base, survivors, tombstones_before);
     const Rewriter::Counts counts = TRY(rewriter.count());
     if (counts.worth_rewriting()) {

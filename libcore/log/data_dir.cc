@@ -19,8 +19,8 @@ namespace {
 constexpr std::size_t kDataDirFileBytesMax = 4096;
 constexpr std::int64_t kXfsMagic = 0x58465342;
 
-// File systems whose locks, mappings and syncs are known to do what leat builds on. Overlay is judged by its own answers: what it
-// passes on to is not visible from inside a container.
+// File systems whose locks, mappings and syncs are known to do what leat builds on. Overlay is judged by its own
+// answers: what it passes on to is not visible from inside a container.
 bool is_allowed_file_system(std::int64_t magic) {
   constexpr std::array<std::int64_t, 5> kAllowed = {EXT4_SUPER_MAGIC, kXfsMagic, BTRFS_SUPER_MAGIC, TMPFS_MAGIC,
                                                     OVERLAYFS_SUPER_MAGIC};
@@ -35,8 +35,8 @@ Result<void> check_data_dir_file(const Directory& root) {
     const auto* version = std::get_if<std::int64_t>(&entry.value);
     if (version == nullptr || *version < 1) break;
     if (*version <= kFormatVersion) return {};
-    return fail(Code::configuration, fmt::format("{}:{}:{}: format version {} is newer than this leat reads (up to {})", path,
-                                                 entry.line, entry.column, *version, kFormatVersion));
+    return fail(Code::configuration, fmt::format("{}:{}:{}: format version {} is newer than this leat reads (up to {})",
+                                                 path, entry.line, entry.column, *version, kFormatVersion));
   }
   return fail(Code::configuration, fmt::format("{}: no valid format_version", path));
 }
@@ -45,10 +45,12 @@ Result<void> check_file_system(const Directory& root, bool allow_any) {
   if (allow_any) return {};
   const std::int64_t magic = TRY(file_system_magic(root));
   if (is_allowed_file_system(magic)) return {};
-  return fail(Code::configuration,
-              fmt::format("{} is on a file system that is not known to keep leat's promises (type {:#x}; known: ext4, xfs, "
-                          "btrfs, tmpfs, overlay)", root.path(), magic),
-              "LEAT_ALLOW_FILESYSTEM=any uses it all the same");
+  return fail(
+      Code::configuration,
+      fmt::format("{} is on a file system that is not known to keep leat's promises (type {:#x}; known: ext4, xfs, "
+                  "btrfs, tmpfs, overlay)",
+                  root.path(), magic),
+      "LEAT_ALLOW_FILESYSTEM=any uses it all the same");
 }
 
 // Turns an empty directory into a data directory. Several processes may do it at once: one of them wins.
@@ -57,10 +59,11 @@ Result<void> initialise(const Directory& root, Milliseconds lock_timeout) {
   if (root.exists(kDataDirFile)) return {};
   for (const std::string& name : TRY(root.list())) {
     if (name.starts_with(kDataDirFile) || name == "lost+found") continue;
-    return fail(Code::configuration, fmt::format("{} is not a leat data directory and not empty (it holds \"{}\")", root.path(), name));
+    return fail(Code::configuration,
+                fmt::format("{} is not a leat data directory and not empty (it holds \"{}\")", root.path(), name));
   }
-  return root.replace_file(kDataDirFile,
-                           fmt::format("format_version = {}\nid = \"{}\"\n", kFormatVersion, to_string(TRY(make_topic_id()))));
+  return root.replace_file(
+      kDataDirFile, fmt::format("format_version = {}\nid = \"{}\"\n", kFormatVersion, to_string(TRY(make_topic_id()))));
 }
 
 // The directory itself, made when it is missing and may be.
@@ -86,7 +89,8 @@ Result<DataDir> DataDir::open(const std::string& path, const DataDirOptions& opt
   TRY(check_file_system(dir.root_, options.allow_any_file_system));
   if (!dir.root_.exists(kDataDirFile)) {
     if (!options.create) {
-      return fail(Code::configuration, fmt::format("{} is not a leat data directory (no {} in it)", path, kDataDirFile));
+      return fail(Code::configuration,
+                  fmt::format("{} is not a leat data directory (no {} in it)", path, kDataDirFile));
     }
     TRY(initialise(dir.root_, options.lock_timeout));
   }
@@ -117,7 +121,8 @@ Result<Directory> DataDir::open_topic(std::string_view name) const {
   const std::vector<std::string> names = TRY(topic_names());
   const std::string_view near = nearest(name, names);
   return fail(Code::not_found, fmt::format("topic \"{}\" not found", name),
-              near.empty() ? fmt::format("leat topic create {}", name) : fmt::format("did you mean \"{}\"? else: leat topic create {}", near, name));
+              near.empty() ? fmt::format("leat topic create {}", name)
+                           : fmt::format("did you mean \"{}\"? else: leat topic create {}", near, name));
 }
 
 }  // namespace leat

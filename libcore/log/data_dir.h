@@ -24,7 +24,8 @@ struct DataDirOptions {
   bool allow_any_file_system = false;
 };
 
-// The exclusive lock of a data directory, on a descriptor of its own, so that threads of one process exclude each other too.
+// The exclusive lock of a data directory, on a descriptor of its own, so that threads of one process exclude each other
+// too.
 class DataDirLock {
  public:
   DataDirLock(Directory directory, DirectoryLock lock) : directory_(std::move(directory)), lock_(std::move(lock)) {}
@@ -37,9 +38,9 @@ class DataDirLock {
 // An open data directory. Threads: all members may be called by several at once.
 class DataDir {
  public:
-  // Errors: not_found (with the command that creates it as hint), configuration (not ours, newer format, damaged leat.toml, file
-  // system not allowed), permission, io. Opening takes no lock and writes nothing; with `create`, an empty or missing directory
-  // becomes a data directory, durably.
+  // Errors: not_found (with the command that creates it as hint), configuration (not ours, newer format, damaged
+  // leat.toml, file system not allowed), permission, io. Opening takes no lock and writes nothing; with `create`, an
+  // empty or missing directory becomes a data directory, durably.
   static Result<DataDir> open(const std::string& path, const DataDirOptions& options);
 
   const Directory& root() const { return root_; }
@@ -53,8 +54,8 @@ class DataDir {
   Result<Directory> groups() const { return root_.make_directory("groups"); }
   Result<Directory> trash() const { return root_.make_directory("trash"); }
 
-  // Excludes every other create, delete and settings change: a flock on the directory itself, so that there is no lock file to lose.
-  // Errors: busy, io.
+  // Excludes every other create, delete and settings change: a flock on the directory itself, so that there is no lock
+  // file to lose. Errors: busy, io.
   Result<DataDirLock> lock() const;
 
  private:

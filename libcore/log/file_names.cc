@@ -27,10 +27,18 @@ std::optional<Integer> parse_decimal(std::string_view digits) {
 
 }  // namespace
 
-std::string log_file_name(Offset base) { return segment_file_name(base, kLogSuffix); }
-std::string index_file_name(Offset base) { return segment_file_name(base, ".index"); }
-std::string time_index_file_name(Offset base) { return segment_file_name(base, ".timeindex"); }
-std::string compacting_file_name(Offset base) { return segment_file_name(base, ".compacting"); }
+std::string log_file_name(Offset base) {
+  return segment_file_name(base, kLogSuffix);
+}
+std::string index_file_name(Offset base) {
+  return segment_file_name(base, ".index");
+}
+std::string time_index_file_name(Offset base) {
+  return segment_file_name(base, ".timeindex");
+}
+std::string compacting_file_name(Offset base) {
+  return segment_file_name(base, ".compacting");
+}
 
 std::optional<Offset> parse_log_file_name(std::string_view name) {
   if (name.size() != kOffsetDigits + kLogSuffix.size() || !name.ends_with(kLogSuffix)) return std::nullopt;
@@ -39,7 +47,9 @@ std::optional<Offset> parse_log_file_name(std::string_view name) {
   return Offset{*base};
 }
 
-std::string partition_directory_name(PartitionId partition) { return fmt::format("{}", partition.value); }
+std::string partition_directory_name(PartitionId partition) {
+  return fmt::format("{}", partition.value);
+}
 
 std::optional<PartitionId> parse_partition_directory_name(std::string_view name) {
   const auto number = parse_decimal<std::int32_t>(name);

@@ -2,7 +2,8 @@
 //
 //   start    two checksummed slots (base/checked_slots.h) of one value: offset i64. Never written is offset 0
 //
-// Written out in zeros when the partition is made, so that trimming a log on a full disk, which frees space, needs none.
+// Written out in zeros when the partition is made, so that trimming a log on a full disk, which frees space, needs
+// none.
 #pragma once
 
 #include "leat/base/disk.h"

@@ -69,7 +69,8 @@ Result<void> roll_if_due(Partition& partition, const LogEnd& end, TimestampMs no
   const Offset start = start_by_records(settings, end.log_start, end.end);
   const std::int64_t dead_bytes =
       start <= end.segment_base ? 0 : find_by_offset(directory, end.segment_base, log, start).position;
-  if (!should_roll_early(settings, dead_bytes, end.position - dead_bytes, first.batch.header.base_timestamp, now)) return {};
+  if (!should_roll_early(settings, dead_bytes, end.position - dead_bytes, first.batch.header.base_timestamp, now))
+    return {};
   return partition.roll();
 }
 
@@ -113,8 +114,10 @@ Result<void> apply_retention(Partition& partition, TimestampMs now) {
   if (retains && settings.cleanup == Cleanup::remove) {
     TRY(roll_if_due(partition, end, now));
     end = TRY(partition.end());
-    const auto facts = TRY(segment_facts(partition.directory(), settings.retention_ms ? std::optional(now - *settings.retention_ms) : std::nullopt));
-    const Offset start = std::max(start_by_records(settings, end.log_start, end.end), start_by_age_and_bytes(settings, facts, now));
+    const auto facts = TRY(segment_facts(
+        partition.directory(), settings.retention_ms ? std::optional(now - *settings.retention_ms) : std::nullopt));
+    const Offset start =
+        std::max(start_by_records(settings, end.log_start, end.end), start_by_age_and_bytes(settings, facts, now));
     // Persisting the start costs a sync: only when a segment goes with it.
     if (facts.size() < 2 || facts[1].base > start) return {};
     TRY(partition.raise_log_start(start));

@@ -1,5 +1,5 @@
-// Retention carried out: early rolls, raising the log start, unlinking what lies wholly below it. Run by writers now and then, outside
-// the append lock, by one process at a time.
+// Retention carried out: early rolls, raising the log start, unlinking what lies wholly below it. Run by writers now
+// and then, outside the append lock, by one process at a time.
 #pragma once
 
 #include "leat/base/clock.h"
@@ -10,7 +10,8 @@ namespace leat {
 // The maintenance lock of a partition, to the end of a scope.
 class MaintenanceGuard {
  public:
-  // Waits up to `timeout`; held() says whether it was had. Errors: io. Precondition: the partition has a state file open.
+  // Waits up to `timeout`; held() says whether it was had. Errors: io. Precondition: the partition has a state file
+  // open.
   static Result<MaintenanceGuard> take(const Partition& partition, Milliseconds timeout);
 
   MaintenanceGuard(MaintenanceGuard&& other) noexcept
@@ -28,8 +29,9 @@ class MaintenanceGuard {
   bool held_;
 };
 
-// Applies the topic's retention to the partition, unless another process is doing so. The new log start is durable before anything is
-// unlinked, oldest first. Errors: as Partition::append(); damaged (a segment whose age cannot be read is kept).
+// Applies the topic's retention to the partition, unless another process is doing so. The new log start is durable
+// before anything is unlinked, oldest first. Errors: as Partition::append(); damaged (a segment whose age cannot be
+// read is kept).
 Result<void> apply_retention(Partition& partition, TimestampMs now);
 
 // Unlinks the sealed segments that lie wholly below the durable log start. Lock required: maintenance.
@@ -38,8 +40,8 @@ Result<void> unlink_retired(const Partition& partition, Offset log_start);
 // The largest timestamp of a segment's batches, from its index and what lies behind it.
 Result<TimestampMs> segment_max_timestamp(const Directory& partition, Offset base);
 
-// Trims: raises the durable log start to `start`, closing the active segment when nothing readable is left in it, and frees what can be
-// freed. Errors: as Partition::append(), busy.
+// Trims: raises the durable log start to `start`, closing the active segment when nothing readable is left in it, and
+// frees what can be freed. Errors: as Partition::append(), busy.
 Result<void> trim_partition(Partition& partition, Offset start);
 
 }  // namespace leat

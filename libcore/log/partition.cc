@@ -24,7 +24,9 @@ constexpr int kSlowSyncs = 6;
 constexpr std::int64_t kIndexDueBytes = 1 << 20;
 constexpr std::int64_t kRetentionDueBytes = 4 << 20;
 
-bool crosses(std::int64_t from, std::int64_t to, std::int64_t multiple) { return from / multiple != to / multiple; }
+bool crosses(std::int64_t from, std::int64_t to, std::int64_t multiple) {
+  return from / multiple != to / multiple;
+}
 
 std::int64_t steady_ns() {
   timespec now{};
@@ -32,7 +34,9 @@ std::int64_t steady_ns() {
   return now.tv_sec * 1'000'000'000 + now.tv_nsec;
 }
 
-std::int32_t leader_epoch_of(std::int64_t epoch) { return static_cast<std::int32_t>(epoch & 0x7fffffff); }
+std::int32_t leader_epoch_of(std::int64_t epoch) {
+  return static_cast<std::int32_t>(epoch & 0x7fffffff);
+}
 
 // Holds the sync lock of a partition until the end of a scope.
 class SyncGuard {
@@ -89,13 +93,15 @@ Result<void> Partition::become_writer() {
   return {};
 }
 
-// A writer died, or failed, between making the next segment and publishing it: appends go on in the old one, so the new one must go.
+// A writer died, or failed, between making the next segment and publishing it: appends go on in the old one, so the new
+// one must go.
 Result<void> Partition::undo_begun_roll() {
   const Offset active = TRY(published()).segment_base;
   for (const Offset base : TRY(list_segments(directory_))) {
     if (base <= active) continue;
     const File begun = TRY(directory_.open_file(log_file_name(base), OpenMode::read));
-    if (TRY(begun.size()) != 0) return fail(Code::damaged, fmt::format("{}: a segment that was never published holds bytes", begun.path()));
+    if (TRY(begun.size()) != 0)
+      return fail(Code::damaged, fmt::format("{}: a segment that was never published holds bytes", begun.path()));
     TRY(directory_.unlink(log_file_name(base)));
   }
   TRY(directory_.sync());
@@ -140,32 +146,36 @@ Result<void> Partition::recover() {
   if (TRY(drop_begun_segment(directory_, bases))) bases.pop_back();
   const auto durable = page().durable.load();
   const auto published_end = page().published.load();
-  // With a later segment than the durable one, the failed sync has been dealt with already and the page is older than that.
+  // With a later segment than the durable one, the failed sync has been dealt with already and the page is older than
+  // that.
   if (durable && page().poisoned.load(std::memory_order_acquire) != 0 && bases.back() <= durable->value.segment_base) {
     return cut_after_failed_sync();
   }
   const bool trusted = durable && std::ranges::binary_search(bases, durable->value.segment_base);
   LogEnd from = trusted ? durable->value : LogEnd{.end = bases.back(), .segment_base = bases.back()};
-  from.epoch = std::max({durable ? durable->value.epoch : 0, published_end ? published_end->value.epoch : 0, std::int64_t{1}});
+  from.epoch =
+      std::max({durable ? durable->value.epoch : 0, published_end ? published_end->value.epoch : 0, std::int64_t{1}});
   LogEnd end = from;
   TRY(examine_and_cut(from, bases, end));
   if (durable && end.end < durable->value.end) {
-    return fail(Code::damaged, fmt::format("{}: the log ends at offset {} where {} was durable: records are missing", directory_.path(),
-                                           end.end.value, durable->value.end.value));
+    return fail(Code::damaged, fmt::format("{}: the log ends at offset {} where {} was durable: records are missing",
+                                           directory_.path(), end.end.value, durable->value.end.value));
   }
   end.log_start = TRY(read_log_start(directory_));
   if (bases.front() > end.log_start) {
-    return fail(Code::damaged, fmt::format("{}: the log starts at offset {} but its first segment at {}: records are missing",
-                                           directory_.path(), end.log_start.value, bases.front().value));
+    return fail(Code::damaged,
+                fmt::format("{}: the log starts at offset {} but its first segment at {}: records are missing",
+                            directory_.path(), end.log_start.value, bases.front().value));
   }
   if (end.log_start > end.end) {
-    return fail(Code::damaged, fmt::format("{}: the log ends at offset {} but starts at {}: records are missing", directory_.path(),
-                                           end.end.value, end.log_start.value));
+    return fail(Code::damaged, fmt::format("{}: the log ends at offset {} but starts at {}: records are missing",
+                                           directory_.path(), end.end.value, end.log_start.value));
   }
   TRY(open_log(end.segment_base));
   if (end.end > from.end || !trusted) {
     TRY(log_.sync_data());
-    // Somebody who is dead by now, or a reader, may have been the only one to be told of a failed sync: the disk itself decides.
+    // Somebody who is dead by now, or a reader, may have been the only one to be told of a failed sync: the disk itself
+    // decides.
     if (!reads_back(from, end)) return cut_after_failed_sync();
   }
   // Whoever made these names may have died before they were durable.
@@ -185,8 +195,11 @@ Result<void> Partition::examine_and_cut(const LogEnd& from, std::span<const Offs
     const TailVerdict verdict = TRY(examine_tail(log, is_first ? from.position : 0, is_first ? from.end : bases[i]));
     const bool continues = is_active || (verdict.kind == TailVerdict::Kind::whole && verdict.end == bases[i + 1]);
     if (verdict.kind == TailVerdict::Kind::damaged || !continues) {
-      const auto next = verdict.next_good ? std::optional(verdict.next_good->base) : is_active ? std::nullopt : std::optional(bases[i + 1]);
-      const std::string_view fault = verdict.fault.empty() ? "the segment ends before the next one begins" : std::string_view(verdict.fault);
+      const auto next = verdict.next_good ? std::optional(verdict.next_good->base)
+                        : is_active       ? std::nullopt
+                                          : std::optional(bases[i + 1]);
+      const std::string_view fault =
+          verdict.fault.empty() ? "the segment ends before the next one begins" : std::string_view(verdict.fault);
       return std::unexpected(damage_error(log.path(), verdict.position, fault, verdict.end, bases.front(), next));
     }
     if (verdict.kind != TailVerdict::Kind::whole) {
@@ -201,21 +214,28 @@ Result<void> Partition::examine_and_cut(const LogEnd& from, std::span<const Offs
   return {};
 }
 
-// A sync has failed: what the page cache says of the bytes behind the durable end is worth nothing. They go, in a new epoch, and
-// writing goes on in a new file. Lock required: append; the sync lock is taken here unless this process has it already.
+// A sync has failed: what the page cache says of the bytes behind the durable end is worth nothing. They go, in a new
+// epoch, and writing goes on in a new file. Lock required: append; the sync lock is taken here unless this process has
+// it already.
 Result<void> Partition::cut_after_failed_sync() {
   TRY(lock_sync());
   const SyncGuard guard(state_file(), id_);
   const auto durable = page().durable.load();
-  if (!durable) return fail(Code::io, fmt::format("{}: a sync failed and the durable end is unknown", directory_.path()));
+  if (!durable)
+    return fail(Code::io, fmt::format("{}: a sync failed and the durable end is unknown", directory_.path()));
   LogEnd end = durable->value;
   TRY(open_log(end.segment_base));
   if (!reads_back({.end = log_base_, .segment_base = log_base_}, end)) {
-    return fail(Code::damaged, fmt::format("{}: after a failed sync, what was durable does not read back from the disk", log_.path()));
+    return fail(Code::damaged,
+                fmt::format("{}: after a failed sync, what was durable does not read back from the disk", log_.path()));
   }
   const std::int64_t bytes = TRY(log_.size());
-  TailVerdict verdict{.kind = TailVerdict::Kind::torn, .position = end.position, .end = end.end, .file_bytes = bytes,
-                      .fault = "a sync failed", .next_good = {}};
+  TailVerdict verdict{.kind = TailVerdict::Kind::torn,
+                      .position = end.position,
+                      .end = end.end,
+                      .file_bytes = bytes,
+                      .fault = "a sync failed",
+                      .next_good = {}};
   if (bytes > end.position) notices_.push_back(TRY(cut_tail(directory_, log_, verdict)));
   const auto published_end = page().published.load();
   end.epoch = std::max(end.epoch, published_end ? published_end->value.epoch : 0) + 1;
@@ -244,8 +264,8 @@ Result<void> Partition::make_segment(Offset base) {
 bool Partition::reads_back(const LogEnd& from, const LogEnd& to) const {
   if (to.position == 0) return true;
   const bool same = from.segment_base == to.segment_base;
-  return batches_on_disk(directory_, log_file_name(to.segment_base), same ? from.position : 0, same ? from.end : to.segment_base,
-                         to.position);
+  return batches_on_disk(directory_, log_file_name(to.segment_base), same ? from.position : 0,
+                         same ? from.end : to.segment_base, to.position);
 }
 
 // ---- Appending ----
@@ -263,7 +283,8 @@ Result<Appended> Partition::append(std::span<EncodedBatch> batches) {
     std::int64_t bytes = end.position;
     while (count < batches.size()) {
       const auto more = static_cast<std::int64_t>(batches[count].bytes.size());
-      const bool fits = bytes + more <= segment_bytes && end.end - end.segment_base < kSegmentBytesMax - batches[count].record_count;
+      const bool fits =
+          bytes + more <= segment_bytes && end.end - end.segment_base < kSegmentBytesMax - batches[count].record_count;
       if (!fits && bytes > 0) break;
       bytes += more;
       ++count;
@@ -309,7 +330,8 @@ Result<void> Partition::cut_unpublished(const LogEnd& end) {
   const std::int64_t bytes = TRY(log_.size());
   if (bytes == end.position) return {};
   if (bytes > end.position) return log_.truncate(end.position);
-  return std::unexpected(damage_error(log_.path(), bytes, fmt::format("the file has {} bytes where {} were written", bytes, end.position),
+  return std::unexpected(damage_error(log_.path(), bytes,
+                                      fmt::format("the file has {} bytes where {} were written", bytes, end.position),
                                       end.end, end.log_start, std::nullopt));
 }
 
@@ -381,14 +403,16 @@ Result<void> Partition::raise_log_start(Offset start) {
 // ---- Durability, outside the append lock ----
 
 Result<void> Partition::lock_sync() {
-  if (TRY(lock_range(state_file(), StateLocks::sync(id_), LockKind::exclusive, topic_->data_dir().lock_timeout()))) return {};
+  if (TRY(lock_range(state_file(), StateLocks::sync(id_), LockKind::exclusive, topic_->data_dir().lock_timeout())))
+    return {};
   return fail(Code::busy, fmt::format("{}: another process has been syncing for too long", directory_.path()));
 }
 
 // Makes all that is published durable. Lock required: sync. A failure is final for those bytes: the page is poisoned.
 Result<void> Partition::sync_published() {
   PartitionPage& page = this->page();
-  if (page.poisoned.load(std::memory_order_acquire) != 0) return fail(Code::io, fmt::format("{}: a sync failed", directory_.path()));
+  if (page.poisoned.load(std::memory_order_acquire) != 0)
+    return fail(Code::io, fmt::format("{}: a sync failed", directory_.path()));
   const LogEnd target = TRY(published());
   const auto before = page.durable.load();
   if (before && before->value.end == target.end && before->value.epoch == target.epoch) return {};
@@ -397,10 +421,11 @@ Result<void> Partition::sync_published() {
   // The oldest one counts: it is the one whose failure nobody may have been told of.
   if (interrupted_ns == 0) page.sync_started_ns.store(steady_ns(), std::memory_order_release);
   auto synced = log_.sync_data();
-  // The kernel tells each open file of an error once. One opened after a sync whose leader died may not be told of what that
-  // sync has lost: then only the disk itself can say.
+  // The kernel tells each open file of an error once. One opened after a sync whose leader died may not be told of what
+  // that sync has lost: then only the disk itself can say.
   if (synced && interrupted_ns != 0 && log_opened_ns_ >= interrupted_ns &&
-      !reads_back(before ? before->value : LogEnd{.end = target.segment_base, .segment_base = target.segment_base}, target)) {
+      !reads_back(before ? before->value : LogEnd{.end = target.segment_base, .segment_base = target.segment_base},
+                  target)) {
     synced = fail(Code::io, fmt::format("{}: a sync was interrupted and its bytes do not read back", log_.path()));
   }
   if (synced) {
@@ -421,8 +446,9 @@ Result<void> Partition::commit(const Appended& appended) {
     TRY(topic_->check_alive());
     const auto durable = page.durable.load();
     if (durable && durable->value.epoch != appended.epoch) {
-      return fail(Code::io, fmt::format("{}: the log was cut after a failed sync; offsets {} to {} are not acknowledged",
-                                        directory_.path(), appended.base.value, appended.end.value - 1));
+      return fail(Code::io,
+                  fmt::format("{}: the log was cut after a failed sync; offsets {} to {} are not acknowledged",
+                              directory_.path(), appended.base.value, appended.end.value - 1));
     }
     if (durable && durable->value.end >= appended.end) return {};
     if (page.poisoned.load(std::memory_order_acquire) != 0) {
@@ -445,8 +471,10 @@ Result<void> Partition::commit(const Appended& appended) {
       continue;
     }
     const bool in_flight = page.sync_started_ns.load(std::memory_order_acquire) != 0;
-    if (std::chrono::steady_clock::now() >= deadline + (in_flight ? kSlowSyncs * topic_->data_dir().lock_timeout() : Milliseconds(0))) {
-      return fail(Code::busy, fmt::format("{}: another process has held the sync lock for too long", directory_.path()));
+    if (std::chrono::steady_clock::now() >=
+        deadline + (in_flight ? kSlowSyncs * topic_->data_dir().lock_timeout() : Milliseconds(0))) {
+      return fail(Code::busy,
+                  fmt::format("{}: another process has held the sync lock for too long", directory_.path()));
     }
     wait_for_wake({&page.wake, seen}, kCommitPoll);
   }

@@ -1,5 +1,5 @@
-// A partition as its writers see it: the append lock, the assignment of offsets, group commit, recovery, rolling. Many processes
-// have the same partition open; what they know of each other is in the state page and in kernel locks.
+// A partition as its writers see it: the append lock, the assignment of offsets, group commit, recovery, rolling. Many
+// processes have the same partition open; what they know of each other is in the state page and in kernel locks.
 //
 // Only this file truncates segments, and only retention (log/maintenance.h) and compaction remove or replace them.
 #pragma once
@@ -21,7 +21,8 @@ struct Appended {
   std::int64_t epoch = 0;  // of the page in which it was appended
 };
 
-// One writer's open partition. Belongs to one thread at a time. Registers as a living writer on the first append, for life.
+// One writer's open partition. Belongs to one thread at a time. Registers as a living writer on the first append, for
+// life.
 class Partition {
  public:
   // Opens nothing but the directory. `topic` must outlive the partition. Errors: not_found, io.
@@ -31,13 +32,14 @@ class Partition {
   const Directory& directory() const { return directory_; }
   Topic& topic() const { return *topic_; }
 
-  // Appends the batches in order, all under one hold of the append lock, unless a roll comes between them; each batch is whole
-  // or absent. On success they survive the death of every process, not yet loss of power. On an error those already appended
-  // stay. Errors: io (nothing of the failed batch remains), busy, damaged, not_found (topic deleted).
+  // Appends the batches in order, all under one hold of the append lock, unless a roll comes between them; each batch
+  // is whole or absent. On success they survive the death of every process, not yet loss of power. On an error those
+  // already appended stay. Errors: io (nothing of the failed batch remains), busy, damaged, not_found (topic deleted).
   Result<Appended> append(std::span<EncodedBatch> batches);
 
-  // Returns when everything before `appended.end` is durable: syncs on behalf of all writers, or waits for the one who does. Errors:
-  // io (a sync failed, or the log was cut since: not acknowledged), busy (nobody got on with it for the lock timeout), not_found.
+  // Returns when everything before `appended.end` is durable: syncs on behalf of all writers, or waits for the one who
+  // does. Errors: io (a sync failed, or the log was cut since: not acknowledged), busy (nobody got on with it for the
+  // lock timeout), not_found.
   Result<void> commit(const Appended& appended);
 
   // The present end, after becoming a living writer (and recovering when nobody was). Errors: as append().
@@ -49,20 +51,23 @@ class Partition {
   // Raises the durable log start to `start` (at most the end), never lowers it. Durable on return. Errors: as append().
   Result<void> raise_log_start(Offset start);
 
-  // Closes the active segment so that it can be retired or compacted; nothing happens when it is empty. Errors: as append().
+  // Closes the active segment so that it can be retired or compacted; nothing happens when it is empty. Errors: as
+  // append().
   Result<void> roll();
 
-  // Runs `work` under the append lock, with the partition in order. For replacing a sealed segment. Errors: as append().
+  // Runs `work` under the append lock, with the partition in order. For replacing a sealed segment. Errors: as
+  // append().
   Result<void> with_append_lock(const std::function<Result<void>()>& work);
 
   // Writes the state page out, so that after a power cut it is at least as new as what follows. Errors: io.
   Result<void> persist_state() const { return state_file().sync_data(); }
 
-  // Extends the index of the active segment to the end, if nobody else is doing it. Failing is not an error: it is derived.
+  // Extends the index of the active segment to the end, if nobody else is doing it. Failing is not an error: it is
+  // derived.
   void index_to_end();
 
-  // Whether index_to_end() is worth calling: an append of this object has crossed a multiple of 1 MiB since this was last asked, so
-  // that of many short-lived writers the one does it whose turn it is.
+  // Whether index_to_end() is worth calling: an append of this object has crossed a multiple of 1 MiB since this was
+  // last asked, so that of many short-lived writers the one does it whose turn it is.
   bool take_index_due() { return std::exchange(index_due_, false); }
   // Whether retention should be looked at: the same for 4 MiB, and after every roll.
   bool take_retention_due() { return std::exchange(retention_due_, false); }
@@ -73,7 +78,8 @@ class Partition {
   std::vector<std::string> take_notices() { return std::exchange(notices_, {}); }
 
  private:
-  Partition(Topic& topic, PartitionId id, Directory directory) : topic_(&topic), id_(id), directory_(std::move(directory)) {}
+  Partition(Topic& topic, PartitionId id, Directory directory)
+      : topic_(&topic), id_(id), directory_(std::move(directory)) {}
 
   PartitionPage& page() const { return topic_->state()->page(id_); }
   const File& state_file() const { return topic_->state()->file(); }

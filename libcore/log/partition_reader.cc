@@ -60,7 +60,9 @@ Result<VisibleRange> PartitionReader::visible_after_wait() {
   return visible();
 }
 
-bool PartitionReader::shows_appended() const { return uncommitted_ || topic_->settings().durability == Durability::os; }
+bool PartitionReader::shows_appended() const {
+  return uncommitted_ || topic_->settings().durability == Durability::os;
+}
 
 // No writer lives: what the page says is durable can be relied on, what lies behind it is walked. Nothing is changed.
 Result<VisibleRange> PartitionReader::visible_by_walking() {
@@ -74,21 +76,22 @@ Result<VisibleRange> PartitionReader::visible_by_walking() {
     const PartitionPage& page = topic_->state()->page(id_);
     const auto durable = page.durable.load();
     if (durable && durable->value.segment_base > bases.back()) {
-      return std::unexpected(damage_error(directory_.path_of(log_file_name(durable->value.segment_base)), 0, "the segment is missing",
-                                          bases.back(), bases.front(), std::nullopt));
+      return std::unexpected(damage_error(directory_.path_of(log_file_name(durable->value.segment_base)), 0,
+                                          "the segment is missing", bases.back(), bases.front(), std::nullopt));
     }
     if (durable && std::ranges::binary_search(bases, durable->value.segment_base)) from = durable->value;
     // A sync that failed or was cut short: only a writer can find out what the disk holds.
     unsafe_behind = durable && !shows_appended() &&
-                    (page.poisoned.load(std::memory_order_acquire) != 0 || page.sync_started_ns.load(std::memory_order_acquire) != 0);
+                    (page.poisoned.load(std::memory_order_acquire) != 0 ||
+                     page.sync_started_ns.load(std::memory_order_acquire) != 0);
   }
   LogEnd end = unsafe_behind ? from : TRY(walk_behind(from, bases));
   end.log_start = log_start;
   return visible_from_page(end);
 }
 
-// Where the log ends behind `from`: whole batches only, made durable before they count. A bad place counts as one record more, so that it
-// is met, and reported, by whoever reads up to it.
+// Where the log ends behind `from`: whole batches only, made durable before they count. A bad place counts as one
+// record more, so that it is met, and reported, by whoever reads up to it.
 Result<LogEnd> PartitionReader::walk_behind(const LogEnd& from, const std::vector<Offset>& bases) {
   const std::int64_t bytes = TRY(TRY(directory_.open_file(log_file_name(bases.back()), OpenMode::read)).size());
   if (walked_ && walked_bytes_ == bytes && walked_->segment_base == bases.back()) return *walked_;
@@ -97,8 +100,11 @@ Result<LogEnd> PartitionReader::walk_behind(const LogEnd& from, const std::vecto
     const bool is_first = bases[i] == from.segment_base;
     const File log = TRY(directory_.open_file(log_file_name(bases[i]), OpenMode::read));
     const TailVerdict verdict = TRY(examine_tail(log, is_first ? from.position : 0, is_first ? from.end : bases[i]));
-    if (verdict.kind == TailVerdict::Kind::damaged && verdict.position >= verdict.file_bytes) break;  // shorter than it was
-    if (verdict.end > end.end && !shows_appended() && !TRY(made_durable(log, is_first ? from : LogEnd{.end = bases[i]}, verdict))) break;
+    if (verdict.kind == TailVerdict::Kind::damaged && verdict.position >= verdict.file_bytes)
+      break;  // shorter than it was
+    if (verdict.end > end.end && !shows_appended() &&
+        !TRY(made_durable(log, is_first ? from : LogEnd{.end = bases[i]}, verdict)))
+      break;
     end.end = verdict.end;
     end.position = verdict.position;
     end.segment_base = bases[i];
@@ -130,7 +136,8 @@ Result<void> PartitionReader::make_durable(Offset offset) {
     if (durable && durable->value.end >= offset) return {};
     // What a failed sync has lost, a second one says nothing of.
     if (topic_->state()->page(id_).poisoned.load(std::memory_order_acquire) != 0) {
-      return fail(Code::io, fmt::format("{}: a sync failed; offsets below {} are not durable", directory_.path(), offset.value));
+      return fail(Code::io,
+                  fmt::format("{}: a sync failed; offsets below {} are not durable", directory_.path(), offset.value));
     }
   }
   // Sealed segments were synced when they were closed.
@@ -227,13 +234,14 @@ Result<std::int64_t> PartitionReader::limit_of_segment(const VisibleRange& range
 }
 
 Result<void> PartitionReader::jump_to_start(Offset start) {
-  notices_.push_back(fmt::format("topic \"{}\" partition {}: offsets {} to {} have been trimmed away; reading goes on at {}",
-                                 topic_->name(), id_.value, place_.value, start.value - 1, start.value));
+  notices_.push_back(
+      fmt::format("topic \"{}\" partition {}: offsets {} to {} have been trimmed away; reading goes on at {}",
+                  topic_->name(), id_.value, place_.value, start.value - 1, start.value));
   return seek(start);
 }
 
-// Goes on in the segment that begins where this one ends, or at the log start when that one has been retired meanwhile; false when
-// neither is so.
+// Goes on in the segment that begins where this one ends, or at the log start when that one has been retired meanwhile;
+// false when neither is so.
 Result<bool> PartitionReader::step_to_next_segment() {
   const Offset expected = walk_->expected();
   bases_ = TRY(list_segments(directory_));
@@ -269,7 +277,8 @@ Result<std::optional<BatchAt>> PartitionReader::next(const VisibleRange& range) 
     if (walk_->expected() > place_) {
       const Offset first = walk_->expected();
       readable_behind_damage_ = first;
-      return std::unexpected(damage_error(log_->path(), 0, "the segments before it are missing", place_, place_, first));
+      return std::unexpected(
+          damage_error(log_->path(), 0, "the segments before it are missing", place_, place_, first));
     }
     const WalkStep step = TRY(walk_->next(limit));
     if (step.kind == WalkStep::Kind::batch) {

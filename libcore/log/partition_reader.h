@@ -1,5 +1,5 @@
-// A partition as its readers see it: which records are visible, and the batches that hold them, in order. Reading never writes to a
-// log, truncates it, or locks a writer out.
+// A partition as its readers see it: which records are visible, and the batches that hold them, in order. Reading never
+// writes to a log, truncates it, or locks a writer out.
 #pragma once
 
 #include <optional>
@@ -25,8 +25,8 @@ struct VisibleRange {
 // Reads one partition forwards. Belongs to one thread at a time.
 class PartitionReader {
  public:
-  // `topic` must outlive the reader. With `uncommitted`, appended records are visible before they are durable. Errors: not_found,
-  // damaged (the start file), io.
+  // `topic` must outlive the reader. With `uncommitted`, appended records are visible before they are durable. Errors:
+  // not_found, damaged (the start file), io.
   static Result<PartitionReader> open(Topic& topic, PartitionId id, bool uncommitted);
 
   PartitionId id() const { return id_; }
@@ -35,10 +35,11 @@ class PartitionReader {
   // The .log file being read; empty before the first seek.
   std::string log_path() const { return log_ ? log_->path() : std::string(); }
 
-  // What is visible now. Where no writer lives, walks on from the durable end and makes what it finds durable first. Errors: io,
-  // not_found when the topic is gone.
+  // What is visible now. Where no writer lives, walks on from the durable end and makes what it finds durable first.
+  // Errors: io, not_found when the topic is gone.
   Result<VisibleRange> visible();
-  // The same, but asks the kernel whether a writer lives even when the page has not moved. To be called now and then while waiting.
+  // The same, but asks the kernel whether a writer lives even when the page has not moved. To be called now and then
+  // while waiting.
   Result<VisibleRange> visible_after_wait();
 
   // Goes to `offset`. A damaged place before it is passed over; one that covers it is reported by next(). Errors: io.
@@ -46,13 +47,14 @@ class PartitionReader {
   // The first offset whose record is not older than `time`, or the visible end. Errors: io, damaged.
   Result<Offset> find_time(TimestampMs time);
 
-  // The next batch that has an offset at or above the place, checked; nullopt at `range.end`. Its first records may lie below the place.
-  // Bytes live until the next call. A place that has been trimmed away moves to the log start and leaves a notice; a reader inside a
-  // segment finishes it first, retired or not. Errors:
-  // damaged (path, byte, last good and next readable offset; the place stays), io.
+  // The next batch that has an offset at or above the place, checked; nullopt at `range.end`. Its first records may lie
+  // below the place. Bytes live until the next call. A place that has been trimmed away moves to the log start and
+  // leaves a notice; a reader inside a segment finishes it first, retired or not. Errors: damaged (path, byte, last
+  // good and next readable offset; the place stays), io.
   Result<std::optional<BatchAt>> next(const VisibleRange& range);
 
-  // Makes sure that everything before `offset` survives loss of power. Nothing happens when the page says so already. Errors: io.
+  // Makes sure that everything before `offset` survives loss of power. Nothing happens when the page says so already.
+  // Errors: io.
   Result<void> make_durable(Offset offset);
 
   // The offset reading goes on at.
@@ -90,9 +92,9 @@ class PartitionReader {
   std::unique_ptr<File> log_;
   std::optional<SegmentWalk> walk_;
   Offset place_{};
-  bool started_ = false;  // a batch has been handed out since the last seek
-  std::optional<LogEnd> walked_;        // what walk_behind() found last
-  std::int64_t walked_bytes_ = -1;      // the active segment's size then
+  bool started_ = false;            // a batch has been handed out since the last seek
+  std::optional<LogEnd> walked_;    // what walk_behind() found last
+  std::int64_t walked_bytes_ = -1;  // the active segment's size then
   std::optional<Offset> readable_behind_damage_;
   std::vector<std::string> notices_;
 };

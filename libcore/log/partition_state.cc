@@ -19,7 +19,9 @@ std::uint32_t header_crc(const StateHeader& header) {
   return crc32c({reinterpret_cast<const std::byte*>(&header), offsetof(StateHeader, crc)});
 }
 
-std::size_t state_bytes(std::int32_t partitions) { return kStatePageBytes * (static_cast<std::size_t>(partitions) + 1); }
+std::size_t state_bytes(std::int32_t partitions) {
+  return kStatePageBytes * (static_cast<std::size_t>(partitions) + 1);
+}
 
 Result<void> write_zeros(const File& file, std::int64_t from, std::int64_t to) {
   const std::vector<std::byte> zeros(static_cast<std::size_t>(to - from));
@@ -33,11 +35,13 @@ bool header_is_ours(const StateHeader& header, const FileIdentity& identity, con
 
 }  // namespace
 
-Result<TopicState> TopicState::open_existing(const Directory& topic, const TopicId& id, std::int32_t partitions, bool writable) {
+Result<TopicState> TopicState::open_existing(const Directory& topic, const TopicId& id, std::int32_t partitions,
+                                             bool writable) {
   TopicState state;
   state.file_ = TRY(topic.open_file(kStateFile, writable ? OpenMode::read_write : OpenMode::read));
   const auto wanted = static_cast<std::int64_t>(state_bytes(partitions));
-  if (TRY(state.file_.size()) < wanted) return fail(Code::not_found, fmt::format("{} is too short", state.file_.path()));
+  if (TRY(state.file_.size()) < wanted)
+    return fail(Code::not_found, fmt::format("{} is too short", state.file_.path()));
   state.mapping_ = TRY(Mapping::map(state.file_, static_cast<std::size_t>(wanted), writable));
   if (!header_is_ours(state.header(), TRY(state.file_.identity()), id)) {
     return fail(Code::not_found, fmt::format("{} was not written for this topic and file", state.file_.path()));

@@ -1,12 +1,13 @@
-// The state file of a topic: what its processes publish to each other through shared memory. It is never the truth: every word of
-// it can be rebuilt from the logs, and ownership is always a kernel lock, never a value in here.
+// The state file of a topic: what its processes publish to each other through shared memory. It is never the truth:
+// every word of it can be rebuilt from the logs, and ownership is always a kernel lock, never a value in here.
 //
-//   page 0          header: magic, topic id, which file this page was written for, deleted mark, settings generation, wake word
-//   page 1 + p      partition p: published end, durable end, sync in flight, poison
+//   page 0          header: magic, topic id, which file this page was written for, deleted mark, settings generation,
+//   wake word page 1 + p      partition p: published end, durable end, sync in flight, poison
 //
-// The file is written out in zeros and synced before it is mapped (a store to a hole is SIGBUS on a full disk). Fields are in
-// the byte order of the machine. The header names its own inode and birth time: in a copied or restored directory they
-// disagree, and nothing in it is believed. Byte ranges far behind the end are the locks of each partition (see StateLocks).
+// The file is written out in zeros and synced before it is mapped (a store to a hole is SIGBUS on a full disk). Fields
+// are in the byte order of the machine. The header names its own inode and birth time: in a copied or restored
+// directory they disagree, and nothing in it is believed. Byte ranges far behind the end are the locks of each
+// partition (see StateLocks).
 #pragma once
 
 #include <array>
@@ -29,11 +30,11 @@ inline constexpr std::size_t kStatePageBytes = 4096;
 
 // An end of a log.
 struct LogEnd {
-  Offset end{};              // the offset the next record gets
+  Offset end{};               // the offset the next record gets
   std::int64_t position = 0;  // where it goes in the active segment, bytes
-  Offset segment_base{};     // the active segment
+  Offset segment_base{};      // the active segment
   std::int64_t epoch = 0;     // raised by every cut: what was appended in an older one may be gone
-  Offset log_start{};        // records below it are trimmed away (before retention by records is applied)
+  Offset log_start{};         // records below it are trimmed away (before retention by records is applied)
 
   friend bool operator==(const LogEnd&, const LogEnd&) = default;
 };
@@ -42,10 +43,11 @@ struct LogEnd {
 struct PartitionPage {
   SharedSlots<LogEnd> published;  // behind the last appended batch; written under the append lock
   SharedSlots<LogEnd> durable;    // behind the last synced batch; written under the sync lock
-  // Steady clock (ns since boot) at which the sync in flight began, 0 when none is: found set by whoever next gets the sync lock,
-  // it says that the leader died in the middle.
+  // Steady clock (ns since boot) at which the sync in flight began, 0 when none is: found set by whoever next gets the
+  // sync lock, it says that the leader died in the middle.
   std::atomic<std::int64_t> sync_started_ns;
-  std::atomic<std::uint32_t> rolling;   // a new segment is being made; found set by the next appender, it was left half-made
+  std::atomic<std::uint32_t>
+      rolling;  // a new segment is being made; found set by the next appender, it was left half-made
   std::atomic<std::uint32_t> poisoned;  // a sync failed: nothing more is acknowledged until the tail was cut
   WakeWord wake;                        // the durable end moved, or poison
 };
@@ -82,14 +84,15 @@ class StateLocks {
   }
 };
 
-// An open and mapped state file. Threads: the atomics may be used by any; the locks belong to this open file, so two users in one
-// process that must exclude each other open one each.
+// An open and mapped state file. Threads: the atomics may be used by any; the locks belong to this open file, so two
+// users in one process that must exclude each other open one each.
 class TopicState {
  public:
-  // Opens the state of the topic in `topic`. A file that is missing, damaged, too short for `partitions`, or was written for
-  // another topic or another inode is not_found: a writer then makes a fresh one, a reader does without. Errors also: io,
-  // permission.
-  static Result<TopicState> open_existing(const Directory& topic, const TopicId& id, std::int32_t partitions, bool writable);
+  // Opens the state of the topic in `topic`. A file that is missing, damaged, too short for `partitions`, or was
+  // written for another topic or another inode is not_found: a writer then makes a fresh one, a reader does without.
+  // Errors also: io, permission.
+  static Result<TopicState> open_existing(const Directory& topic, const TopicId& id, std::int32_t partitions,
+                                          bool writable);
   // Writes a fresh one. Lock required: the data directory's. Durable on return.
   static Result<void> create(const Directory& topic, const TopicId& id, std::int32_t partitions);
   // Makes room for more partitions at the end; existing mappings stay valid. Lock required: the data directory's.
@@ -100,7 +103,8 @@ class TopicState {
 
   StateHeader& header() const { return *reinterpret_cast<StateHeader*>(mapping_.data()); }
   PartitionPage& page(PartitionId partition) const {
-    return *reinterpret_cast<PartitionPage*>(mapping_.data() + kStatePageBytes * (static_cast<std::size_t>(partition.value) + 1));
+    return *reinterpret_cast<PartitionPage*>(mapping_.data() +
+                                             kStatePageBytes * (static_cast<std::size_t>(partition.value) + 1));
   }
   bool deleted() const { return header().deleted.load(std::memory_order_acquire) != 0; }
 

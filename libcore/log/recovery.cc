@@ -24,7 +24,8 @@ Result<bool> only_zeros(const File& log, std::int64_t from, std::int64_t to) {
     const auto wanted = static_cast<std::size_t>(std::min<std::int64_t>(to - from, kBlockBytes));
     const std::size_t count = TRY(log.read_at(std::span(block).first(wanted), from));
     if (count == 0) break;
-    if (!std::ranges::all_of(std::span(block).first(count), [](std::byte b) { return b == std::byte{0}; })) return false;
+    if (!std::ranges::all_of(std::span(block).first(count), [](std::byte b) { return b == std::byte{0}; }))
+      return false;
     from += static_cast<std::int64_t>(count);
   }
   return true;
@@ -66,7 +67,8 @@ Result<TailVerdict> examine_tail(const File& log, std::int64_t from, Offset expe
       verdict.kind = TailVerdict::Kind::zeros;
       return verdict;
     }
-    // A batch of the very offset expected may lie behind, too, when bytes were inserted; it counts as damage like any other.
+    // A batch of the very offset expected may lie behind, too, when bytes were inserted; it counts as damage like any
+    // other.
     verdict.next_good = TRY(find_batch_behind(log, verdict.position + 1, verdict.file_bytes, verdict.end - 1));
     verdict.kind = verdict.next_good ? TailVerdict::Kind::damaged : TailVerdict::Kind::torn;
     return verdict;
@@ -89,7 +91,8 @@ Result<std::string> cut_tail(const Directory& partition, const File& log, const 
   return sentence;
 }
 
-bool batches_on_disk(const Directory& partition, const std::string& name, std::int64_t start, Offset expected, std::int64_t end) {
+bool batches_on_disk(const Directory& partition, const std::string& name, std::int64_t start, Offset expected,
+                     std::int64_t end) {
   constexpr std::int64_t kAlign = 4096;
   const auto magic = file_system_magic(partition);
   const bool in_memory = magic && *magic == TMPFS_MAGIC;
@@ -102,12 +105,13 @@ bool batches_on_disk(const Directory& partition, const std::string& name, std::i
   const std::unique_ptr<std::byte, Free> block(static_cast<std::byte*>(std::aligned_alloc(kAlign, kBlockBytes)));
   if (block == nullptr) return false;
   std::vector<std::byte> pending;
-  std::int64_t at = start;                            // of pending's first byte
-  std::int64_t read_to = start / kAlign * kAlign;     // aligned
+  std::int64_t at = start;                         // of pending's first byte
+  std::int64_t read_to = start / kAlign * kAlign;  // aligned
   while (at < end) {
     const auto count = log->read_at({block.get(), kBlockBytes}, read_to);
     if (!count || *count == 0) return false;
-    const auto skip = static_cast<std::size_t>(std::max<std::int64_t>(at + static_cast<std::int64_t>(pending.size()) - read_to, 0));
+    const auto skip =
+        static_cast<std::size_t>(std::max<std::int64_t>(at + static_cast<std::int64_t>(pending.size()) - read_to, 0));
     if (*count <= skip) return false;
     pending.insert(pending.end(), block.get() + skip, block.get() + *count);
     read_to += static_cast<std::int64_t>(*count);
@@ -148,10 +152,12 @@ Result<bool> drop_begun_segment(const Directory& partition, const std::vector<Of
   return true;
 }
 
-Error damage_error(const std::string& path, std::int64_t position, std::string_view fault, Offset expected, Offset first,
-                   std::optional<Offset> next_readable) {
-  const std::string last_good = expected > first ? fmt::format("last good offset {}", expected.value - 1) : "no good offset before it";
-  const std::string next = next_readable ? fmt::format("next readable offset {}", next_readable->value) : "nothing readable behind it";
+Error damage_error(const std::string& path, std::int64_t position, std::string_view fault, Offset expected,
+                   Offset first, std::optional<Offset> next_readable) {
+  const std::string last_good =
+      expected > first ? fmt::format("last good offset {}", expected.value - 1) : "no good offset before it";
+  const std::string next =
+      next_readable ? fmt::format("next readable offset {}", next_readable->value) : "nothing readable behind it";
   return {Code::damaged, fmt::format("{}: damaged at byte {}: {}; {}, {}", path, position, fault, last_good, next)};
 }
 

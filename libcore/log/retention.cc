@@ -29,11 +29,12 @@ std::int64_t effective_segment_bytes(const TopicSettings& settings) {
   return std::min(settings.segment_bytes, std::max(*settings.retention_bytes / 4, kSegmentBytesMin));
 }
 
-bool should_roll_early(const TopicSettings& settings, std::int64_t dead_bytes, std::int64_t live_bytes, TimestampMs oldest,
-                       TimestampMs now) {
+bool should_roll_early(const TopicSettings& settings, std::int64_t dead_bytes, std::int64_t live_bytes,
+                       TimestampMs oldest, TimestampMs now) {
   constexpr std::int64_t kDeadBytesMin = 1 << 20;
   if (settings.retention_records && dead_bytes >= std::max(live_bytes, kDeadBytesMin)) return true;
-  return settings.retention_ms && oldest < now - *settings.retention_ms && oldest + *settings.retention_ms < now - *settings.retention_ms / 4;
+  return settings.retention_ms && oldest < now - *settings.retention_ms &&
+         oldest + *settings.retention_ms < now - *settings.retention_ms / 4;
 }
 
 }  // namespace leat

@@ -42,7 +42,8 @@ Result<bool> SegmentWalk::fill(std::size_t bytes, std::int64_t limit) {
   if (buffer_.size() < wanted) buffer_.resize(wanted);
   buffer_position_ = position_;
   buffer_used_ = kept;
-  buffer_used_ += TRY(file_->read_at(std::span(buffer_).subspan(kept, wanted - kept), position_ + static_cast<std::int64_t>(kept)));
+  buffer_used_ +=
+      TRY(file_->read_at(std::span(buffer_).subspan(kept, wanted - kept), position_ + static_cast<std::int64_t>(kept)));
   return buffer_used_ >= bytes;
 }
 
@@ -68,13 +69,15 @@ Result<WalkStep> SegmentWalk::next(std::int64_t limit) {
   return step;
 }
 
-Result<std::optional<FoundBatch>> find_batch_behind(const File& file, std::int64_t from, std::int64_t limit, Offset above) {
+Result<std::optional<FoundBatch>> find_batch_behind(const File& file, std::int64_t from, std::int64_t limit,
+                                                    Offset above) {
   constexpr std::size_t kBlock = 1 << 20;
   constexpr std::size_t kMagicAt = 16;
   std::vector<std::byte> block(kBlock + kBatchHeaderBytes);
   std::vector<std::byte> candidate;
   for (std::int64_t start = from; start < limit; start += static_cast<std::int64_t>(kBlock)) {
-    const auto wanted = static_cast<std::size_t>(std::min<std::int64_t>(limit - start, static_cast<std::int64_t>(block.size())));
+    const auto wanted =
+        static_cast<std::size_t>(std::min<std::int64_t>(limit - start, static_cast<std::int64_t>(block.size())));
     const std::size_t count = TRY(file.read_at(std::span(block).first(wanted), start));
     for (std::size_t i = 0; i < kBlock && i + kBatchHeaderBytes <= count; ++i) {
       if (block[i + kMagicAt] != std::byte{2}) continue;

@@ -1,5 +1,5 @@
-// One segment: the batches of a .log file, walked in order. A walk takes nothing on trust: every batch is checked before it is
-// handed out. Never assigns offsets, never writes.
+// One segment: the batches of a .log file, walked in order. A walk takes nothing on trust: every batch is checked
+// before it is handed out. Never assigns offsets, never writes.
 #pragma once
 
 #include <optional>
@@ -40,8 +40,8 @@ class SegmentWalk {
   // Starts at `position`, where a batch with base offset `expected` must begin. `file` must outlive the walk.
   SegmentWalk(const File& file, std::int64_t position, Offset expected, WalkDepth depth = WalkDepth::checked);
 
-  // The batch at the present place, which must end at or before `limit` (bytes from the start of the file), and steps behind it. At a
-  // bad place or the end the walk stays where it is. Errors: io.
+  // The batch at the present place, which must end at or before `limit` (bytes from the start of the file), and steps
+  // behind it. At a bad place or the end the walk stays where it is. Errors: io.
   Result<WalkStep> next(std::int64_t limit);
 
   std::int64_t position() const { return position_; }
@@ -68,12 +68,14 @@ struct FoundBatch {
   std::int64_t position;
   Offset base;
 };
-Result<std::optional<FoundBatch>> find_batch_behind(const File& file, std::int64_t from, std::int64_t limit, Offset above);
+Result<std::optional<FoundBatch>> find_batch_behind(const File& file, std::int64_t from, std::int64_t limit,
+                                                    Offset above);
 
 // The base offsets of the .log files of a partition, ascending.
 Result<std::vector<Offset>> list_segments(const Directory& partition);
 
-// The segment an offset belongs to: the last base at or below it; the first one when it is below all. Precondition: not empty.
+// The segment an offset belongs to: the last base at or below it; the first one when it is below all. Precondition: not
+// empty.
 std::size_t segment_of(const std::vector<Offset>& bases, Offset offset);
 
 }  // namespace leat

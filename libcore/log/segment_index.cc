@@ -138,7 +138,8 @@ struct Resume {
   TimestampMs maximum{std::numeric_limits<std::int64_t>::min()};
 };
 
-// Behind the last entries that fit the log; at the start of the segment when they do not, which costs a walk over headers.
+// Behind the last entries that fit the log; at the start of the segment when they do not, which costs a walk over
+// headers.
 Result<Resume> find_resume(const Directory& partition, const OffsetIndexFile& offsets, const TimeIndexFile& times,
                            const File& log, Offset base, std::int64_t end_position) {
   const Resume anew{.from = {0, base}};
@@ -154,9 +155,11 @@ Result<Resume> find_resume(const Directory& partition, const OffsetIndexFile& of
     if (newest.offset <= last.offset) break;
   }
   if (time_entries == 0 || !time_entry_holds(partition, base, log, newest)) return anew;
-  // Neither file is synced, so a power cut may have taken time entries alone: that the maximum has not grown since the newest one
-  // is not believed but read again, from the place it was written at. With growing timestamps that is the last place.
-  const std::int64_t places = TRY(offsets.count_before([&](const OffsetIndexEntry& e) { return e.offset < newest.offset; })) + 1;
+  // Neither file is synced, so a power cut may have taken time entries alone: that the maximum has not grown since the
+  // newest one is not believed but read again, from the place it was written at. With growing timestamps that is the
+  // last place.
+  const std::int64_t places =
+      TRY(offsets.count_before([&](const OffsetIndexEntry& e) { return e.offset < newest.offset; })) + 1;
   const OffsetIndexEntry place = TRY(offsets.at(places - 1));
   const bool whole = TRY(offsets.is_exactly(offset_entries)) && TRY(times.is_exactly(time_entries));
   const bool complete = whole && end_position - last.position <= kIndexIntervalBytes;
@@ -219,7 +222,8 @@ Result<void> catch_up_index(const Directory& partition, Offset base, const File&
     }
     if (step.batch.position - last_position < kIndexIntervalBytes) continue;
     last_position = step.batch.position;
-    append_entry(offset_bytes, static_cast<std::int32_t>(header.base_offset - base), static_cast<std::int32_t>(last_position));
+    append_entry(offset_bytes, static_cast<std::int32_t>(header.base_offset - base),
+                 static_cast<std::int32_t>(last_position));
     if (maximum > maximum_written) {
       append_entry(time_bytes, maximum.value, static_cast<std::int32_t>(maximum_at - base));
       maximum_written = maximum;

@@ -27,7 +27,8 @@ Result<void> create_partition(const Directory& topic, PartitionId partition) {
   return directory.sync();
 }
 
-// Removes what a create or delete left that was killed half-way. Lock required: the data directory's, under which nobody else is at it.
+// Removes what a create or delete left that was killed half-way. Lock required: the data directory's, under which
+// nobody else is at it.
 Result<Directory> open_swept_trash(const DataDir& data_dir) {
   Directory trash = TRY(data_dir.trash());
   for (const std::string& name : TRY(trash.list())) TRY(trash.remove_tree(name));
@@ -63,13 +64,16 @@ Result<TopicFile> load_topic_file(const Directory& topic) {
       return std::unexpected(at(path, entry, fmt::format("unknown key \"{}\"", entry.key)));
     }
   }
-  if (!has_id || !has_partitions) return fail(Code::configuration, fmt::format("{}: id or partitions is missing", path));
+  if (!has_id || !has_partitions)
+    return fail(Code::configuration, fmt::format("{}: id or partitions is missing", path));
   return file;
 }
 
 Result<void> store_topic_file(const Directory& topic, const TopicFile& file) {
-  std::string text = fmt::format("id = \"{}\"\npartitions = {}\n\n[settings]\n", to_string(file.id), file.settings.partitions);
-  for (const auto& [key, value] : list_settings(file.settings)) text += fmt::format("{} = {}\n", key, toml_quote(value));
+  std::string text =
+      fmt::format("id = \"{}\"\npartitions = {}\n\n[settings]\n", to_string(file.id), file.settings.partitions);
+  for (const auto& [key, value] : list_settings(file.settings))
+    text += fmt::format("{} = {}\n", key, toml_quote(value));
   return topic.replace_file(kTopicFile, text);
 }
 
@@ -140,9 +144,10 @@ Result<void> Topic::sync_names() const {
 
 Result<Directory> Topic::open_partition(PartitionId partition) const {
   if (partition.value < 0 || partition.value >= file_.settings.partitions) {
-    return fail(Code::not_found, fmt::format("topic \"{}\" has no partition {} (it has {})", name_, partition.value,
-                                             file_.settings.partitions),
-                fmt::format("leat topic describe {}", name_));
+    return fail(
+        Code::not_found,
+        fmt::format("topic \"{}\" has no partition {} (it has {})", name_, partition.value, file_.settings.partitions),
+        fmt::format("leat topic describe {}", name_));
   }
   return directory_.open_directory(partition_directory_name(partition));
 }
@@ -221,7 +226,8 @@ Result<void> add_partitions(const DataDir& data_dir, std::string_view name, std:
   TopicSettings settings = file.settings;
   settings.partitions += count;
   TRY(check_settings(settings));
-  for (PartitionId p{file.settings.partitions}; p.value < settings.partitions; p += 1) TRY(create_partition(directory, p));
+  for (PartitionId p{file.settings.partitions}; p.value < settings.partitions; p += 1)
+    TRY(create_partition(directory, p));
   const auto state = TopicState::open_existing(directory, file.id, file.settings.partitions, true);
   if (state) TRY(TopicState::grow(directory, settings.partitions));
   TRY(store_topic_file(directory, {file.id, settings}));

@@ -31,8 +31,8 @@ class Topic {
  public:
   enum class Access { read, write };
 
-  // With Access::write, a missing or foreign state file is made anew (data directory lock taken for that). With Access::read,
-  // state() may be absent. Errors: usage, not_found, configuration (topic.toml), permission, busy, io.
+  // With Access::write, a missing or foreign state file is made anew (data directory lock taken for that). With
+  // Access::read, state() may be absent. Errors: usage, not_found, configuration (topic.toml), permission, busy, io.
   static Result<Topic> open(const DataDir& data_dir, std::string_view name, Access access);
 
   const std::string& name() const { return name_; }
@@ -48,8 +48,8 @@ class Topic {
   Result<void> check_alive() const;
   // Whether the state file at its path still is the one that is open.
   bool state_is_current() const { return state_ && directory_.names_file("state", state_->file()); }
-  // Opens the state file again, making it when it is missing (write access only). The locks held through the old one are gone: see
-  // state_opening().
+  // Opens the state file again, making it when it is missing (write access only). The locks held through the old one
+  // are gone: see state_opening().
   Result<void> reopen_state();
   // Counts the openings of the state file; a lock taken through one is worth nothing in the next.
   std::uint64_t state_opening() const { return state_opening_; }
@@ -82,8 +82,8 @@ class Topic {
   std::uint32_t settings_generation_ = 0;
 };
 
-// Chooses partitions for the records of one producer: by key where there is one, else in turn, a batch at a time, from a random
-// partition on.
+// Chooses partitions for the records of one producer: by key where there is one, else in turn, a batch at a time, from
+// a random partition on.
 class PartitionChooser {
  public:
   explicit PartitionChooser(std::int32_t partitions);

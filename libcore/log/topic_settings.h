@@ -14,7 +14,7 @@
 
 namespace leat {
 
-enum class Cleanup : std::uint8_t { remove, compact };     // written "delete" and "compact"
+enum class Cleanup : std::uint8_t { remove, compact };  // written "delete" and "compact"
 enum class Durability : std::uint8_t { sync, os };
 
 // All limits are per partition; an absent retention keeps everything.
@@ -35,10 +35,10 @@ struct TopicSettings {
 std::string_view to_string(Cleanup cleanup);
 std::string_view to_string(Durability durability);
 
-// Sets one setting from its text form, as `topic set` and `topic create` take them: retention-time (duration or "none"),
-// retention-bytes, segment-size, max-record-size (sizes), retention-records (count or "none"), compression-type,
-// cleanup, durability. `partitions` is not settable here. Errors: usage, naming the key, the value and what is allowed;
-// an unknown key suggests the nearest one.
+// Sets one setting from its text form, as `topic set` and `topic create` take them: retention-time (duration or
+// "none"), retention-bytes, segment-size, max-record-size (sizes), retention-records (count or "none"),
+// compression-type, cleanup, durability. `partitions` is not settable here. Errors: usage, naming the key, the value
+// and what is allowed; an unknown key suggests the nearest one.
 Result<void> set_setting(TopicSettings& settings, std::string_view key, std::string_view value);
 
 // Every setting as (key, text form) in a fixed order, parsable by set_setting.

@@ -163,10 +163,18 @@ TEST_CASE("records on both sides of a damaged batch can be read") {
 TEST_CASE("a state file that is missing, garbage or from elsewhere is made anew without losing a record") {
   LogFixture log;
   log.produce({"a", "b"});
-  SUBCASE("missing") { std::filesystem::remove(log.state_path()); }
-  SUBCASE("garbage") { write_file(log.state_path(), std::string(8192, '\x5a')); }
-  SUBCASE("short") { write_file(log.state_path(), "x"); }
-  SUBCASE("empty") { write_file(log.state_path(), ""); }
+  SUBCASE("missing") {
+    std::filesystem::remove(log.state_path());
+  }
+  SUBCASE("garbage") {
+    write_file(log.state_path(), std::string(8192, '\x5a'));
+  }
+  SUBCASE("short") {
+    write_file(log.state_path(), "x");
+  }
+  SUBCASE("empty") {
+    write_file(log.state_path(), "");
+  }
   SUBCASE("partition page garbage") {
     std::string content = read_file(log.state_path());
     content.replace(4096, 200, std::string(200, '\x77'));
@@ -214,7 +222,8 @@ TEST_CASE("a failed write leaves nothing behind") {
   CHECK(log.values() == std::vector<std::string>{"a", "c"});
 }
 
-TEST_CASE("after a failed sync nothing is acknowledged, the tail is cut, and writing goes on in a new epoch and segment") {
+TEST_CASE(
+    "after a failed sync nothing is acknowledged, the tail is cut, and writing goes on in a new epoch and segment") {
   LogFixture log;
   log.produce({"a"});
   Topic topic = log.writer_topic();
@@ -277,8 +286,12 @@ TEST_CASE("retention by records is exact and does not wait for a segment to go")
 
 TEST_CASE("retention by bytes and by age unlinks whole segments") {
   TopicSettings settings{.segment_bytes = kSegmentBytesMin};
-  SUBCASE("bytes") { settings.retention_bytes = 150'000; }
-  SUBCASE("age") { settings.retention_ms = 60'000; }
+  SUBCASE("bytes") {
+    settings.retention_bytes = 150'000;
+  }
+  SUBCASE("age") {
+    settings.retention_ms = 60'000;
+  }
   LogFixture log(settings);
   log.produce(std::vector<std::string>(40, std::string(20'000, 'x')));
   Topic topic = log.writer_topic();
