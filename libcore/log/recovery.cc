@@ -105,16 +105,14 @@ bool batches_on_disk(const Directory& partition, const std::string& name, std::i
   const std::unique_ptr<std::byte, Free> block(static_cast<std::byte*>(std::aligned_alloc(kAlign, kBlockBytes)));
   if (block == nullptr) return false;
   std::vector<std::byte> pending;
-  std::int64_t at = start;                         // of pending's first byte
-  std::int64_t read_to = start / kAlign * kAlign;  // aligned
+  std::int64_t at = start;  // of pending's first byte
   while (at < end) {
-    const auto count = log->read_at({block.get(), kBlockBytes}, read_to);
-    if (!count || *count == 0) return false;
-    const auto skip =
-        static_cast<std::size_t>(std::max<std::int64_t>(at + static_cast<std::int64_t>(pending.size()) - read_to, 0));
-    if (*count <= skip) return false;
+    const std::int64_t wanted = at + static_cast<std::int64_t>(pending.size());
+    const std::int64_t aligned = wanted / kAlign * kAlign;
+    const auto count = log->read_at({block.get(), kBlockBytes}, aligned);
+    const auto skip = static_cast<std::size_t>(wanted - aligned);
+    if (!count || *count <= skip) return false;
     pending.insert(pending.end(), block.get() + skip, block.get() + *count);
-    read_to += static_cast<std::int64_t>(*count);
     std::size_t used = 0;
     while (at < end && pending.size() - used >= kBatchHeaderBytes) {
       const BatchHeader header = load_batch_header(pending.data() + used);
@@ -126,7 +124,6 @@ bool batches_on_disk(const Directory& partition, const std::string& name, std::i
       expected = header.end_offset();
     }
     pending.erase(pending.begin(), pending.begin() + static_cast<std::ptrdiff_t>(used));
-    if (*count % kAlign != 0 && at < end) return false;
   }
   return at == end;
 }

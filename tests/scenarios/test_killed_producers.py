@@ -28,11 +28,14 @@ class Run:
         self.killed = False
 
 
+complaints = []
+
+
 def produce(topic, run, delay):
     """Feeds a producer numbered records in small batches without end, and kills it after `delay` seconds."""
     with open(run.receipts_path, "wb") as receipts:
         process = subprocess.Popen([LEAT, "produce", topic, "-O", "text", "--key", f"k{run.number}", "--batch-size", "512"],
-                                   stdin=subprocess.PIPE, stdout=receipts, stderr=subprocess.DEVNULL)
+                                   stdin=subprocess.PIPE, stdout=receipts, stderr=subprocess.PIPE)
     killer = threading.Timer(delay, process.kill)
     killer.start()
     try:
@@ -45,7 +48,9 @@ def produce(topic, run, delay):
     status = process.wait()
     killer.cancel()
     if status != -9:
-        fail(f"producer {run.number} ended by itself with {status}")
+        complaints.append(f"producer {run.number} ended by itself with {status}: {process.stderr.read().decode().strip()}")
+        return
+    process.stderr.close()
     run.killed = True
 
 
@@ -103,6 +108,8 @@ def run_all(partitions, generator):
         thread.start()
     for thread in slots:
         thread.join()
+    if complaints:
+        fail("\n".join(complaints))
     killed = sum(run.killed for run in runs)
     if killed < KILLS:
         fail(f"only {killed} producers were killed")
