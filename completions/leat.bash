@@ -1,14 +1,14 @@
 # bash completion for leat. The candidates come from leat itself.
 
 _leat() {
-    local i word description prefix=
+    local i word prefix=
     local -a words=()
     COMPREPLY=()
     # bash takes --color=auto apart at the equals sign; leat wants it whole.
     for ((i = 1; i <= COMP_CWORD; i++)); do
         word=${COMP_WORDS[i]}
         if ((${#words[@]} > 0)) && [[ $word == = && ${words[-1]} == --* && ${words[-1]} != *=* ]]; then
-            words[-1]+==
+            words[-1]+="="
         elif ((${#words[@]} > 0)) && [[ ${COMP_WORDS[i - 1]} == = && ${words[-1]} == --*= ]]; then
             words[-1]+=$word
         else
@@ -16,7 +16,7 @@ _leat() {
         fi
     done
     [[ ${words[-1]} == --*=* ]] && prefix=${words[-1]%%=*}=
-    while IFS=$'\t' read -r word description; do
+    while IFS=$'\t' read -r word _; do
         case $word in
             :files) compopt -o default ;;
             :dirs) compopt -o dirnames ;;

@@ -80,10 +80,9 @@ Result<VisibleRange> PartitionReader::visible_by_walking() {
                                           "the segment is missing", bases.back(), bases.front(), std::nullopt));
     }
     if (durable && std::ranges::binary_search(bases, durable->value.segment_base)) from = durable->value;
-    // A sync that failed or was cut short: only a writer can find out what the disk holds.
-    unsafe_behind = durable && !shows_appended() &&
-                    (page.poisoned.load(std::memory_order_acquire) != 0 ||
-                     page.sync_started_ns.load(std::memory_order_acquire) != 0);
+    // After a failed sync only a writer finds out what is left. One that was cut short by a death is synced and read
+    // back below.
+    unsafe_behind = durable && !shows_appended() && page.poisoned.load(std::memory_order_acquire) != 0;
   }
   LogEnd end = unsafe_behind ? from : TRY(walk_behind(from, bases));
   end.log_start = log_start;
