@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
@@ -60,7 +61,7 @@ void copy_text(std::array<char, N>& to, std::string_view from) {
 }
 template <std::size_t N>
 std::string text_of(const std::array<char, N>& from) {
-  return std::string(from.data(), ::strnlen(from.data(), N));
+  return std::string(from.begin(), std::ranges::find(from, '\0'));
 }
 
 enum class Belongs { here, elsewhere, damaged };

@@ -80,8 +80,8 @@ Result<void> store_topic_file(const Directory& topic, const TopicFile& file) {
 Result<Topic> Topic::open(const DataDir& data_dir, std::string_view name, Access access) {
   Directory directory = TRY(data_dir.open_topic(name));
   Directory topics = TRY(data_dir.root().open_directory(kTopicsDirectory));
-  TopicFile file = TRY(load_topic_file(directory));
-  Topic topic(data_dir, std::string(name), std::move(topics), std::move(directory), std::move(file), access);
+  const TopicFile file = TRY(load_topic_file(directory));
+  Topic topic(data_dir, std::string(name), std::move(topics), std::move(directory), file, access);
   TRY(topic.reopen_state());
   return topic;
 }

@@ -68,7 +68,7 @@ class Topic {
         name_(std::move(name)),
         topics_(std::move(topics)),
         directory_(std::move(directory)),
-        file_(std::move(file)),
+        file_(file),
         access_(access) {}
 
   const DataDir* data_dir_;
