@@ -226,13 +226,7 @@ class LocalProducer final : public Producer {
 Result<std::unique_ptr<Producer>> open_local_producer(const DataDir& data_dir, std::string_view topic,
                                                       const ProducerOptions& options) {
   auto opened = std::make_unique<Topic>(TRY(Topic::open(data_dir, topic, Topic::Access::write)));
-  if (options.partition &&
-      (options.partition->value < 0 || options.partition->value >= opened->settings().partitions)) {
-    return fail(Code::not_found,
-                fmt::format("topic \"{}\" has no partition {} (it has {})", topic, options.partition->value,
-                            opened->settings().partitions),
-                fmt::format("leat topic describe {}", topic));
-  }
+  if (options.partition) TRY(opened->open_partition(*options.partition));  // refused now, not at the first record
   return std::make_unique<LocalProducer>(std::move(opened), options);
 }
 
