@@ -9,7 +9,7 @@ Kinds, and how their names begin:
     table/       tests/cli/coverage.tsv: every row of the command line's specification has a test
     readme/      the tour of README.md, command by command
     man/         every man page renders without a complaint
-    scenario/, interop/, embed/, completions/    executables that succeed or fail as a whole: tests/<kind>/test_*
+    scenario/, crash/, interop/, embed/, completions/    executables that succeed or fail as a whole: tests/<kind>/test_*
 """
 
 import argparse
@@ -29,7 +29,9 @@ import case  # noqa: E402
 import readme  # noqa: E402
 import table  # noqa: E402
 
-SCRIPT_KINDS = {"scenarios": "scenario", "interop": "interop", "embed": "embed", "completions": "completions"}
+SCRIPT_KINDS = {"scenarios": "scenario", "crash": "crash", "interop": "interop", "embed": "embed", "completions": "completions"}
+# These measure times, and run when all others have ended.
+ALONE = {"crash/takeover"}
 # Scripts exit with this when something they need is not there; their last line of output says what.
 SKIPPED = 77
 
@@ -186,7 +188,7 @@ def chosen(suite):
         tests = [t for t in tests if not t[0].startswith(("man/", "embed/", "completions/"))]
     if suite.options.sanitizer == "tsan":
         # Everything that runs more than one thread in a process: produce and consume, and the units.
-        tests = [t for t in tests if re.match(r"unit/|cli/(produce|consume)/|scenario/(fluvio|embed)", t[0])]
+        tests = [t for t in tests if re.match(r"unit/|cli/(produce|consume)/|scenario/(fluvio|embed)|crash/groups_chaos", t[0])]
     if suite.options.only:
         tests = [t for t in tests if suite.options.only in t[0]]
     return sorted(tests, key=lambda t: -t[1])
@@ -229,6 +231,9 @@ def run_all(tests, jobs):
         result.seconds = time.monotonic() - started
         return result
 
+    alone = [test for test in tests if test[0] in ALONE]
+    if alone and len(alone) < len(tests):
+        return run_all([test for test in tests if test[0] not in ALONE], jobs) + run_all(alone, 1)
     results = []
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         waiting = {pool.submit(timed, function): name for name, _, function in tests}

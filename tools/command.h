@@ -66,6 +66,8 @@ class Command {
   virtual ~Command() = default;
   virtual void add_options(CLI::App& app) = 0;
   virtual Result<void> run(Context& context) = 0;
+  // The exit status after a run() without an error.
+  virtual int exit_status() const { return 0; }
 };
 
 // A row of the command table.

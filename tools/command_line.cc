@@ -151,6 +151,18 @@ Result<Selection> select_command(std::span<const std::string> words, std::span<c
   return selection;
 }
 
+std::array<std::string_view, 2> command_words(std::span<const std::string> words) {
+  std::array<std::string_view, 2> found;
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < words.size() && count < found.size();) {
+    const std::string_view word = words[i];
+    const bool flag = word.size() > 1 && word.front() == '-';
+    if (!flag) found[count++] = word;
+    i += flag ? std::max<std::size_t>(global_flag_words(word), 1) : 1;
+  }
+  return found;
+}
+
 Result<Parsed> parse_arguments(CLI::App& app, std::vector<std::string> arguments) {
   // CLI11 would take `--flag=` for a flag whose value comes next.
   for (std::size_t i = 0; i < arguments.size() && arguments[i] != "--"; ++i) {

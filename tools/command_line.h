@@ -2,6 +2,7 @@
 // the rest. Messages are ours; nothing of CLI11 escapes.
 #pragma once
 
+#include <array>
 #include <span>
 #include <string>
 #include <string_view>
@@ -33,6 +34,10 @@ struct Selection {
 // Finds the command among global flags. `words` are those after the program's name. Errors: usage, with the nearest
 // command as hint.
 Result<Selection> select_command(std::span<const std::string> words, std::span<const CommandRow> table);
+
+// The first two words that are neither flags nor values of global flags: what select_command() looks for, also where it
+// fails. Empty where there are fewer.
+std::array<std::string_view, 2> command_words(std::span<const std::string> words);
 
 enum class Parsed { run, short_help, long_help, version };
 

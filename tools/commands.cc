@@ -59,11 +59,21 @@ constexpr std::array kTable = {
                "leat consumer list --lag\n"
                "leat consumer list -t readings -O json",
                make_consumer_list},
+    CommandRow{"consumer", "describe", "show the processes of a consumer, and its partitions",
+               "leat consumer describe alerts\n"
+               "leat consumer describe alerts -O json",
+               make_consumer_describe},
     CommandRow{"consumer", "delete", "forget how far consumers have read",
                "leat consumer delete alerts\n"
                "leat consumer delete alerts -t readings -p 0\n"
                "leat consumer delete --if-exists alerts",
                make_consumer_delete},
+    CommandRow{"consumer", "seek", "set where a consumer goes on reading",
+               "leat consumer seek alerts --to start --dry-run\n"
+               "leat consumer seek alerts --to -100 -t readings -p 0\n"
+               "leat consumer seek alerts --to -1h --yes\n"
+               "leat consumer seek alerts --to-file next --yes",
+               make_consumer_seek},
     CommandRow{"inspect", "segments", "list the segment files of a topic",
                "leat inspect segments readings\n"
                "leat inspect segments readings -p 0 -O json",
@@ -77,6 +87,15 @@ constexpr std::array kTable = {
                "leat inspect index readings\n"
                "leat inspect index readings -p 1",
                make_inspect_index},
+    CommandRow{"check", "consumer", "tell a monitoring system whether a consumer keeps up",
+               "leat check consumer alerts --lag-warn 100 --lag-crit 1000\n"
+               "leat check consumer alerts --age-crit 5m\n"
+               "leat check consumer alerts -t readings -O json",
+               make_check_consumer},
+    CommandRow{"check", "store", "tell a monitoring system whether all topics can be read",
+               "leat check store\n"
+               "leat check store --disk-warn 80 --disk-crit 90",
+               make_check_store},
     CommandRow{"config", "show", "show the settings in force",
                "leat config show\n"
                "leat config show --origin",

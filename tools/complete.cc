@@ -129,12 +129,19 @@ void add_values(Candidates& candidates, const Line& line, const std::string& pla
   const auto add_all = [&](const std::vector<std::string>& words) {
     for (const std::string& word : words) candidates.add(prefix + word);
   };
+  // Of "start|end|N|TIME" only the words can be offered.
+  const auto add_words = [&](const std::vector<std::string>& choices) {
+    for (const std::string& choice : choices) {
+      if (choice[0] >= 'a' && choice[0] <= 'z') candidates.add(prefix + choice);
+    }
+  };
   const bool choices = placeholder.find('|') != std::string::npos && (placeholder[0] < 'A' || placeholder[0] > 'Z');
   const bool names_topic = placeholder.starts_with("TOPIC") ||
                            (placeholder == "NAME" && line.group() == "topic" && line.row()->name != "create");
-  const bool names_consumer = option.check_lname("consumer") || (placeholder == "NAME" && line.group() == "consumer");
+  const bool names_consumer = option.check_lname("consumer") ||
+                              (placeholder == "NAME" && (line.group() == "consumer" || line.row()->name == "consumer"));
   if (choices) {
-    add_all(CLI::detail::split(placeholder, '|'));
+    add_words(CLI::detail::split(placeholder, '|'));
   } else if (placeholder.starts_with("FILE") || placeholder.starts_with("PATH")) {
     candidates.add_directive(":files");
   } else if (placeholder.starts_with("DIR")) {

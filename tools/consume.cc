@@ -176,6 +176,7 @@ class Consume final : public Command {
     options.key_filter = key_filter_;
     options.track = offsets_out_.has_value();
     options.unbuffered = unbuffered_;
+    options.verbose = context.globals().verbose;
     options.stop = &stop_requested();
     if (group != nullptr && strategy() == OffsetStrategy::automatic) {
       options.commit_every = offset_flush_.value_or(kOffsetFlush);
@@ -194,6 +195,7 @@ class Consume final : public Command {
     options.read = read_options(range);
     // The session commits itself, because it alone knows what has been written out.
     options.strategy = strategy() == OffsetStrategy::none ? OffsetStrategy::none : OffsetStrategy::manual;
+    options.store_start = strategy() == OffsetStrategy::automatic;
     options.reset = reset_;
     options.description = fmt::format("leat consume {} -c {}", fmt::join(topics_, " "), *consumer_);
     return options;

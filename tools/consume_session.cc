@@ -48,6 +48,11 @@ ConsumeSession::ConsumeSession(Reader& reader, GroupReader* group, RecordOutput 
       arrived_at_(flushed_at_) {
   block_.reserve(2 * kBlockBytes);
   for (const Position& start : options_.starts) delivery_.begin_at(start);
+  if (group_ != nullptr) group_->on_release([this](std::span<const Position> positions) { return let_go(positions); });
+}
+
+ConsumeSession::~ConsumeSession() {
+  if (group_ != nullptr) group_->on_release({});
 }
 
 Result<Ending> ConsumeSession::run() {
@@ -199,19 +204,42 @@ Result<void> ConsumeSession::commit() {
 }
 
 Result<void> ConsumeSession::finish() {
+  auto flushed = settle_all();
+  auto committed = commit();
+  if (!flushed) return flushed;
+  return committed;
+}
+
+// Writes out all that was read; it counts as delivered unless nobody is there to read it.
+Result<void> ConsumeSession::settle_all() {
   Result<void> flushed = {};
   if (!out_.broken()) flushed = flush();
   const bool gone = out_.broken() || reader_gone();
   delivery_.settle(gone ? accepted() : written());
-  auto committed = commit();
-  if (!flushed) return flushed;
-  return committed;
+  return flushed;
+}
+
+// Another member goes on where this one has got to.
+Result<void> ConsumeSession::let_go(std::span<const Position> positions) {
+  auto flushed = settle_all();
+  TRY(commit());
+  for (const Position& position : positions) delivery_.forget(position);
+  return flushed;
 }
 
 void ConsumeSession::show_notices() {
   for (const std::string& notice : reader_.take_notices()) {
     progress_.clear();
     print_warning(notice);
+  }
+  show_events();
+}
+
+void ConsumeSession::show_events() {
+  if (group_ == nullptr || !options_.verbose) return;
+  for (const std::string& event : group_->take_events()) {
+    progress_.clear();
+    print_note(event);
   }
 }
 

@@ -25,6 +25,7 @@ struct SessionOptions {
   std::optional<Milliseconds> commit_every = {};  // commits so often, and at the end; never, when absent
   bool track = false;                             // keep positions() even if nothing is committed
   bool unbuffered = false;                        // flush behind every record
+  bool verbose = false;                           // tell which partitions come and go
   std::vector<Position> starts = {};              // what positions() says of partitions nothing came from
   SessionSize ahead = {};                         // shown as progress when not empty
   const std::atomic<bool>* stop = nullptr;
@@ -50,6 +51,10 @@ class ConsumeSession {
   // `group` is `reader` when offsets are to be committed, else nullptr. All must outlive the session.
   ConsumeSession(Reader& reader, GroupReader* group, RecordOutput output, StandardOutput& out, SessionOptions options);
 
+  ConsumeSession(const ConsumeSession&) = delete;
+  ConsumeSession& operator=(const ConsumeSession&) = delete;
+  ~ConsumeSession();
+
   // Runs to an end. Whatever it is, an error of the reader too, what has been read before is written out (unless stdout
   // is broken) and committed as far as it was accepted. Errors: those of Reader::next and GroupReader::commit, io for
   // stdout, bad_data for a record that cannot be written in the format.
@@ -68,6 +73,9 @@ class ConsumeSession {
   Result<void> commit_if_due(SteadyTime now);
   Result<void> commit();
   Result<void> finish();
+  Result<void> settle_all();
+  Result<void> let_go(std::span<const Position> positions);
+  void show_events();
   std::uint64_t written() const { return out_.written() - written_before_; }
   std::uint64_t accepted() const;
   bool reader_gone() const;

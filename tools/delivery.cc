@@ -17,6 +17,11 @@ void Delivery::begin_at(const Position& position) {
   slots_[selected_].committed = position.next;
 }
 
+void Delivery::forget(const Position& position) {
+  select(position.topic, position.partition);
+  slots_[selected_] = {position.topic, position.partition};
+}
+
 void Delivery::settle(std::uint64_t accepted) {
   while (settled_ < pending_.size() && pending_[settled_].end <= accepted) {
     const Pending& done = pending_[settled_++];

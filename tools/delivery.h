@@ -20,6 +20,9 @@ class Delivery {
   // The records entered next are of this partition. The topic's name must live as long as the Delivery.
   void select(std::string_view topic, PartitionId partition);
 
+  // The partition belongs to somebody else from now on: what is known of it goes. Nothing of it may be pending.
+  void forget(const Position& position);
+
   // The output up to byte `end` holds every record of the selected partition before `next`.
   void add(std::uint64_t end, Offset next) {
     Slot& slot = slots_[selected_];

@@ -76,6 +76,7 @@ std::string_view heading(std::string_view word) {
   if (word == "topic") return "Topics and partitions";
   if (word == "consumer") return "Consumers";
   if (word == "inspect") return "Looking inside";
+  if (word == "check") return "Monitoring";
   if (word == "config") return "Other";
   return "";
 }

@@ -9,6 +9,7 @@
 #include <exception>
 #include <new>
 
+#include "tools/check.h"
 #include "tools/command_line.h"
 #include "tools/commands.h"
 #include "tools/config.h"
@@ -27,6 +28,7 @@ int exit_status(Code code) {
     case Code::usage:
       return 2;
     case Code::bad_data:
+    case Code::other_input:
       return 65;
     case Code::not_found:
       return 66;
@@ -67,18 +69,25 @@ bool wants_error_color(ColorMode mode) {
   return stderr_is_terminal() && !process_environment("NO_COLOR") && terminal && *terminal != "dumb";
 }
 
-Result<void> run_command(const CommandRow& row, std::vector<std::string> arguments) {
+// Help and the like: done once it is written.
+Result<int> print(const std::string& text) {
+  TRY(out().write(text));
+  return EXIT_SUCCESS;
+}
+
+// The status that the command asks for when nothing went wrong.
+Result<int> run_command(const CommandRow& row, std::vector<std::string> arguments) {
   const auto command = row.make();
   GlobalFlags flags;
   CLI::App app("", full_name(row));
   declare_options(app, *command, flags);
   switch (TRY(parse_arguments(app, std::move(arguments)))) {
     case Parsed::short_help:
-      return out().write(command_text(row, app, false));
+      return print(command_text(row, app, false));
     case Parsed::long_help:
-      return out().write(command_text(row, app, true));
+      return print(command_text(row, app, true));
     case Parsed::version:
-      return out().write(version_line() + "\n");
+      return print(version_line() + "\n");
     case Parsed::run:
       break;
   }
@@ -86,7 +95,8 @@ Result<void> run_command(const CommandRow& row, std::vector<std::string> argumen
   set_error_color(wants_error_color(settings.globals.color));
   set_quiet(settings.globals.quiet);
   Context context(std::move(settings.globals), std::move(settings.origins));
-  return command->run(context);
+  TRY(command->run(context));
+  return command->exit_status();
 }
 
 // What --color says, before anything can go wrong with the rest of the line. A bad value is reported later.
@@ -103,7 +113,7 @@ ColorMode early_color(std::span<const std::string> words) {
   return ColorMode::automatic;
 }
 
-Result<void> run(std::span<const std::string> words) {
+Result<int> run(std::span<const std::string> words) {
   set_error_color(wants_error_color(early_color(words)));
   const std::span<const CommandRow> table = command_table();
   Selection selection = TRY(select_command(words, table));
@@ -111,38 +121,42 @@ Result<void> run(std::span<const std::string> words) {
     case Selection::Kind::command:
       return run_command(*selection.row, std::move(selection.arguments));
     case Selection::Kind::group:
-      if (selection.help) return out().write(group_text(table, selection.group));
+      if (selection.help) return print(group_text(table, selection.group));
       print_text(group_text(table, selection.group));
       return fail(Code::usage, "a command is missing after \"" + selection.group + "\"");
     case Selection::Kind::version:
-      return out().write(version_line() + "\n");
+      return print(version_line() + "\n");
     case Selection::Kind::overview:
       break;
   }
-  return out().write(overview_text(table));
+  return print(overview_text(table));
+}
+
+// Says what went wrong; the status to end with.
+int report(const Error& error, std::span<const std::string> words) {
+  const auto [group, name] = command_words(words);
+  if (group == kCheckGroup) return refuse_check(name, error);
+  print_error(error);
+  return exit_status(error.code);
 }
 
 // The end of the process: what is buffered is written, what went wrong is said. A signal that was waited out, or a
 // reader that has gone away, ends it as the shell expects.
-int finish(Result<void> result) {
-  if (auto flushed = out().flush(); result && !flushed) result = std::move(flushed);
+int finish(Result<int> result, std::span<const std::string> words) {
+  if (auto flushed = out().flush(); result && !flushed) result = std::unexpected(std::move(flushed).error());
   const bool stopped = stop_signal() != 0 && (result || result.error().code == Code::interrupted);
   if (stopped) die_by_signal(stop_signal());
   if (result && out().broken()) die_by_signal(SIGPIPE);
-  if (result) return EXIT_SUCCESS;
-  print_error(result.error());
-  return exit_status(result.error().code);
+  return result ? *result : report(result.error(), words);
 }
 
 int guarded_main(std::span<const std::string> words) {
   try {
-    return finish(run(words));
+    return finish(run(words), words);
   } catch (const std::bad_alloc&) {
-    print_error({Code::io, "out of memory"});
-    return exit_status(Code::io);
+    return report({Code::io, "out of memory"}, words);
   } catch (const std::exception& exception) {
-    print_error({Code::internal, std::string("this is a bug in leat: ") + exception.what()});
-    return exit_status(Code::internal);
+    return report({Code::internal, std::string("this is a bug in leat: ") + exception.what()}, words);
   }
 }
 

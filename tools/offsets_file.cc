@@ -8,10 +8,16 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
+#include <map>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "leat/base/disk.h"
+#include "leat/base/units.h"
+#include "leat/log/topic_settings.h"
+#include "tools/input_source.h"
+#include "tools/interrupt.h"
 
 namespace leat::tools {
 namespace {
@@ -75,6 +81,39 @@ Result<void> write_and_rename(const std::string& temporary, const std::string& t
   return {};
 }
 
+std::vector<std::string_view> words_of(std::string_view line) {
+  constexpr std::string_view kBlanks = " \t\r";
+  std::vector<std::string_view> words;
+  for (;;) {
+    line.remove_prefix(std::min(line.find_first_not_of(kBlanks), line.size()));
+    if (line.empty()) return words;
+    const std::size_t end = std::min(line.find_first_of(kBlanks), line.size());
+    words.push_back(line.substr(0, end));
+    line.remove_prefix(end);
+  }
+}
+
+// parse_count() would take a sign.
+Result<std::int64_t> parse_number(std::string_view what, std::string_view text, std::int64_t largest) {
+  const bool digits = text.find_first_not_of("0123456789") == std::string_view::npos;
+  if (!digits) return fail(Code::usage, fmt::format("{}: \"{}\" is not a whole number", what, text));
+  const std::int64_t number = TRY(parse_count(what, text));
+  if (number > largest) return fail(Code::usage, fmt::format("{}: \"{}\" is too large", what, text));
+  return number;
+}
+
+Result<OffsetsLine> parse_line(std::span<const std::string_view> words) {
+  if (words.size() != 3) {
+    return fail(Code::usage, fmt::format("expected TOPIC PARTITION OFFSET, found {} {}", words.size(),
+                                         words.size() == 1 ? "word" : "words"));
+  }
+  TRY(check_name("topic", words[0]));
+  const std::int64_t partition = TRY(parse_number("PARTITION", words[1], INT32_MAX));
+  return OffsetsLine{.topic = std::string(words[0]),
+                     .partition = {static_cast<std::int32_t>(partition)},
+                     .next = {TRY(parse_number("OFFSET", words[2], INT64_MAX))}};
+}
+
 }  // namespace
 
 Result<void> check_offsets_file(const std::string& path) {
@@ -103,6 +142,35 @@ Result<void> write_offsets_file(const std::string& path, std::span<const Positio
   const Descriptor directory(::open(directory_of(target).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (directory) ::fsync(directory.get());
   return {};
+}
+
+Result<std::vector<OffsetsLine>> parse_offsets(std::string_view name, std::string_view text) {
+  std::vector<OffsetsLine> lines;
+  std::map<std::pair<std::string, PartitionId>, std::size_t> seen;  // and in which line
+  for (std::size_t number = 1; !text.empty(); ++number) {
+    const std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+    const std::vector<std::string_view> words = words_of(line.substr(0, line.find('#')));
+    if (words.empty()) continue;
+    Result<OffsetsLine> parsed = parse_line(words);
+    if (!parsed) return fail(Code::bad_data, fmt::format("{}:{}: {}", name, number, parsed.error().message));
+    const auto [first, fresh] = seen.emplace(std::pair(parsed->topic, parsed->partition), number);
+    if (!fresh) {
+      return fail(Code::bad_data, fmt::format("{}:{}: partition {} of \"{}\" stands in line {} already", name, number,
+                                              parsed->partition.value, parsed->topic, first->second));
+    }
+    lines.push_back(std::move(*parsed));
+  }
+  return lines;
+}
+
+Result<std::vector<OffsetsLine>> read_offsets_file(const std::string& path) {
+  InputSource input({path}, STDIN_FILENO, &stop_requested());
+  bool going_on = TRY(input.open_next());
+  while (going_on && !input.complete()) going_on = TRY(input.fill(std::nullopt)) != InputSource::Fill::stopped;
+  if (!going_on) return fail(Code::interrupted, "stopped");
+  const std::span<const char> text = input.window();
+  return parse_offsets(input.name(), {text.data(), text.size()});
 }
 
 }  // namespace leat::tools

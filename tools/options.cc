@@ -39,6 +39,10 @@ CLI::Option* add_topic(CLI::App& app, std::string& topic) {
   return app.add_option("TOPIC", topic, "name of the topic")->required()->type_name("");
 }
 
+CLI::Option* add_name(CLI::App& app, std::string& name, const std::string& help) {
+  return app.add_option("NAME", name, help)->required()->type_name("");
+}
+
 CLI::Option* add_names(CLI::App& app, const std::string& placeholder, std::vector<std::string>& names,
                        const std::string& help) {
   return app.add_option(placeholder, names, help)->type_name("");
@@ -107,6 +111,16 @@ CLI::Option* add_time(CLI::App& app, const std::string& names, std::optional<Tim
                       const std::string& help) {
   return add_parsed(app, names, value, help, "TIME",
                     [now = now_ms()](std::string_view, const std::string& text) { return parse_time(text, now); });
+}
+
+Result<OffsetOrTime> parse_offset_or_time(std::string_view name, std::string_view text, std::string_view also) {
+  const bool digits = !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
+  if (digits) return Offset{TRY(parse_count(name, text))};
+  const auto time = parse_time(text.substr(text.starts_with('@') ? 1 : 0), now_ms());
+  if (time) return *time;
+  return fail(Code::usage, fmt::format("\"{}\" is neither an offset nor a time: expected {}500, 2026-11-21T03:37:22Z, "
+                                       "@1732150000, now, or -1h",
+                                       text, also));
 }
 
 }  // namespace leat::tools

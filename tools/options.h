@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "leat/base/clock.h"
@@ -27,8 +28,9 @@ void add_global_options(CLI::App& app, GlobalFlags& flags);
 // `-O/--output table|json`.
 CLI::Option* add_list_format(CLI::App& app, ListFormat& format);
 
-// The positional NAME or TOPIC, and several of it.
+// The positional TOPIC, the positional NAME, and several of it.
 CLI::Option* add_topic(CLI::App& app, std::string& topic);
+CLI::Option* add_name(CLI::App& app, std::string& name, const std::string& help);
 CLI::Option* add_names(CLI::App& app, const std::string& placeholder, std::vector<std::string>& names,
                        const std::string& help);
 
@@ -51,6 +53,12 @@ CLI::Option* add_duration(CLI::App& app, const std::string& names, std::optional
 // A time as cli.md writes them; "now" and "-1h" are seen from the moment the command line is read.
 CLI::Option* add_time(CLI::App& app, const std::string& names, std::optional<TimestampMs>& value,
                       const std::string& help);
+
+// A place in a log: a plain number is an offset, however many digits it has; anything else is a time, and one since
+// 1970 has an at sign before it. `also` is what the flag takes besides, for the message ("start, end, "). Errors:
+// usage.
+using OffsetOrTime = std::variant<Offset, TimestampMs>;
+Result<OffsetOrTime> parse_offset_or_time(std::string_view name, std::string_view text, std::string_view also = "");
 
 // Reports `error` as the usage error of `option` while the command line is being read.
 [[noreturn]] void refuse_option(const std::string& option, const Error& error);

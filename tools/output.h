@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -64,11 +65,17 @@ Cell time_cell(TimestampMs time);                   // RFC 3339 in both
 Cell age_cell(TimestampMs since, TimestampMs now);  // an age for people, RFC 3339 in JSON
 Cell size_cell(std::int64_t bytes);                 // "1.2 KiB" for people, a number in JSON
 Cell null_cell();                                   // "-" and null
+Cell optional_cell(std::optional<std::int64_t> number);
 
 struct Column {
   std::string heading;  // "LAST SEEN"
   std::string key;      // "last_seen"
 };
+
+// A row as an object on one line of JSON.
+std::string json_object(const std::vector<Column>& columns, const std::vector<Cell>& row);
+// A list inside a row: a JSON array of objects; people see nothing of it.
+Cell array_cell(const std::vector<Column>& columns, const std::vector<std::vector<Cell>>& rows);
 
 enum class ListFormat { table, json };
 

@@ -79,6 +79,7 @@ class Produce final : public Command {
   std::optional<std::int64_t> batch_bytes_;
   std::optional<std::int64_t> request_bytes_max_;
   std::optional<Durability> durability_;
+  std::optional<std::string> producer_name_;
   ReceiptFormat receipts_ = ReceiptFormat::none;
   bool dry_run_ = false;
 };
@@ -117,6 +118,9 @@ void Produce::add_delivery_options(CLI::App& app) {
   add_size(app, "--batch-size", batch_bytes_, "bytes at which a batch is closed (default: 64KiB)")->group(group);
   add_size(app, "--max-request-size", request_bytes_max_, "largest record accepted (default: 1MiB)")->group(group);
   add_choice(app, "--durability", durability_, kDurabilities, "survive loss of power even where the topic need not")
+      ->group(group);
+  add_text(app, "--producer-id", producer_name_,
+           "append each record once, however often the same input is given again under this name", "NAME")
       ->group(group);
   add_choice(app, "-O,--output", receipts_, kReceiptFormats, "print a receipt for each durable record (default: none)")
       ->group(group);
@@ -190,6 +194,10 @@ Result<ProducerOptions> Produce::producer_options() const {
   options.batch_bytes = static_cast<std::size_t>(TRY(checked_size("--batch-size", batch_bytes_, kBatchBytes)));
   options.record_bytes_max = TRY(checked_size("--max-request-size", request_bytes_max_, kRequestBytesMax));
   options.force_sync = durability_.has_value();
+  if (producer_name_) {
+    TRY(check_name("producer", *producer_name_));
+    options.producer_name = *producer_name_;
+  }
   return options;
 }
 

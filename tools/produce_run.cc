@@ -55,18 +55,23 @@ Result<void> ProduceRun::run() {
     outcome.error().message += written_so_far(outcome.error().code);
     return outcome;
   }
-  if (options_.verbose) {
-    const auto seconds = std::chrono::duration<double>(now() - begun).count();
-    print_note(fmt::format("{} ({}) {} \"{}\" in {:.3f} s", count_of(counts_.records, "record"),
-                           format_size_short(counts_.bytes), producer_ ? "produced to" : "read for", options_.topic,
-                           seconds));
-  }
+  if (options_.verbose) report(begun);
   if (counts_.skipped != 0) {
     return fail(Code::partial,
                 fmt::format("{} of {} skipped{}", counts_.skipped,
                             count_of(counts_.records + counts_.skipped, "record"), written_so_far(Code::partial)));
   }
   return {};
+}
+
+void ProduceRun::report(SteadyTime begun) const {
+  const auto seconds = std::chrono::duration<double>(now() - begun).count();
+  print_note(fmt::format("{} ({}) {} \"{}\" in {:.3f} s", count_of(counts_.records, "record"),
+                         format_size_short(counts_.bytes), producer_ ? "produced to" : "read for", options_.topic,
+                         seconds));
+  if (counted_off() == 0) return;
+  print_note(fmt::format("{} of them {} there already, from an earlier run", counted_off(),
+                         counted_off() == 1 ? "was" : "were"));
 }
 
 Result<void> ProduceRun::feed() {
@@ -88,6 +93,7 @@ Result<void> ProduceRun::feed() {
         TRY(flush());
         break;
       case Input::State::ended:
+        return producer_ != nullptr ? producer_->end_of_input() : Result<void>{};
       case Input::State::stopped:
         return {};
     }
@@ -113,6 +119,7 @@ Result<void> ProduceRun::send() {
         return skip_or_fail(std::move(sent.error()));
       }
       producer_failed_ = true;
+      if (sent.error().code == Code::other_input) sent.error().message = input_.at_place(sent.error().message);
       return sent;
     }
   }
@@ -138,7 +145,7 @@ Result<void> ProduceRun::look_at_clock() {
   const SteadyTime time = now();
   progress_.update(input_.bytes_done(), time);
   if (!unflushed_since_) return {};
-  const bool many = counts_.records - acknowledged() >= unflushed_records_max_;
+  const bool many = counts_.records - counted_off() - acknowledged() >= unflushed_records_max_;
   const bool long_ago = time - *unflushed_since_ >= std::max(options_.linger, kFlushEvery);
   return many || long_ago ? flush() : Result<void>{};
 }
@@ -178,6 +185,7 @@ void ProduceRun::take_receipts(std::span<const Receipt> receipts) {
 }
 
 void ProduceRun::report_flush(SteadyTime begun, std::int64_t acknowledged_before) {
+  if (producer_->acknowledged() == acknowledged_before) return;
   const double ms = std::chrono::duration<double, std::milli>(now() - begun).count();
   progress_.clear();
   print_note(fmt::format("{} written in {:.1f} ms: {}",
@@ -197,8 +205,8 @@ std::string ProduceRun::written_so_far(Code reason) const {
   const std::int64_t written = producer_->acknowledged();
   std::string text = fmt::format("; {} {} written", count_of(written, "record"), written == 1 ? "was" : "were");
   // A damaged partition has refused them before anything was written.
-  if (counts_.records > written && reason != Code::damaged)
-    text += fmt::format(", {} more may have been", counts_.records - written);
+  const std::int64_t unknown = counts_.records - counted_off() - written;
+  if (unknown > 0 && reason != Code::damaged) text += fmt::format(", {} more may have been", unknown);
   return text;
 }
 

@@ -70,6 +70,8 @@ class ProduceRun {
   void report_flush(SteadyTime begun, std::int64_t acknowledged_before);
   std::optional<SteadyTime> wait_until() const;
   std::int64_t acknowledged() const { return producer_ != nullptr ? producer_->acknowledged() : counts_.records; }
+  std::int64_t counted_off() const { return producer_ != nullptr ? producer_->skipped() : 0; }
+  void report(SteadyTime begun) const;
   std::string written_so_far(Code reason) const;
 
   const ProduceRunOptions options_;

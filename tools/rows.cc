@@ -30,18 +30,6 @@ void append_line(std::string& to, const std::vector<std::string>& texts, const s
   to += '\n';
 }
 
-// As one line of JSON.
-std::string json_object(const std::vector<Column>& columns, const std::vector<Cell>& row) {
-  std::string text = "{";
-  for (std::size_t i = 0; i < row.size(); ++i) {
-    if (i > 0) text += ',';
-    append_json_string(text, columns[i].key);
-    text += ':';
-    text += row[i].json;
-  }
-  return text + "}";
-}
-
 }  // namespace
 
 Cell cell(std::string_view text) {
@@ -66,6 +54,27 @@ Cell size_cell(std::int64_t bytes) {
 
 Cell null_cell() {
   return {"-", "null"};
+}
+
+Cell optional_cell(std::optional<std::int64_t> number) {
+  return number ? cell(*number) : null_cell();
+}
+
+std::string json_object(const std::vector<Column>& columns, const std::vector<Cell>& row) {
+  std::string text = "{";
+  for (std::size_t i = 0; i < row.size(); ++i) {
+    if (i > 0) text += ',';
+    append_json_string(text, columns[i].key);
+    text += ':';
+    text += row[i].json;
+  }
+  return text + "}";
+}
+
+Cell array_cell(const std::vector<Column>& columns, const std::vector<std::vector<Cell>>& rows) {
+  std::string json = "[";
+  for (const auto& row : rows) json += (json.size() > 1 ? "," : "") + json_object(columns, row);
+  return {"", json + "]"};
 }
 
 RowPrinter::RowPrinter(ListFormat format, const std::vector<Column>& columns)

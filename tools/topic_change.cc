@@ -131,15 +131,12 @@ class TopicTrim : public Command {
     return number;
   }
 
-  // A plain number is an offset, however many digits it has.
   static Result<TrimTarget> parse_before(std::string_view name, const std::string& text) {
-    const bool digits = !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
-    if (digits) return TrimTarget{TrimTarget::Kind::before_offset, TRY(parse_not_negative(name, text))};
-    const auto time = parse_time(std::string_view(text).substr(text.starts_with('@') ? 1 : 0), now_ms());
-    if (time) return TrimTarget{TrimTarget::Kind::before_time, time->value};
-    return fail(Code::usage, fmt::format("\"{}\" is neither an offset nor a time: expected 500, 2026-11-21T03:37:22Z, "
-                                         "@1732150000, now, or -1h",
-                                         text));
+    const OffsetOrTime place = TRY(parse_offset_or_time(name, text));
+    if (const auto* offset = std::get_if<Offset>(&place)) {
+      return TrimTarget{TrimTarget::Kind::before_offset, offset->value};
+    }
+    return TrimTarget{TrimTarget::Kind::before_time, std::get<TimestampMs>(place).value};
   }
 
   static std::int64_t count_removed(const std::vector<TrimResult>& plan) {

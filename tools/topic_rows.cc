@@ -20,10 +20,6 @@ Cell retention_cell(const TopicSettings& settings) {
   return limits.empty() ? null_cell() : cell(fmt::format("{}", fmt::join(limits, ", ")));
 }
 
-Cell optional_cell(std::optional<std::int64_t> number) {
-  return number ? cell(*number) : null_cell();
-}
-
 Cell bytes_cell(std::int64_t bytes) {
   return bytes < 0 ? null_cell() : size_cell(bytes);
 }
@@ -32,7 +28,7 @@ Cell when_cell(std::optional<TimestampMs> time) {
   return time ? time_cell(*time) : null_cell();
 }
 
-const std::vector<Column> partition_columns = {
+const std::vector<Column> kPartitionColumns = {
     {"TOPIC", "topic"}, {"PARTITION", "partition"}, {"SEGMENTS", "segments"}, {"SIZE", "size"},    {"START", "start"},
     {"END", "end"},     {"RECORDS", "records"},     {"OLDEST", "oldest"},     {"NEWEST", "newest"}};
 
@@ -60,21 +56,22 @@ std::vector<Column> consumer_columns(bool with_lag) {
 
 Row consumer_row(const ConsumerOffset& offset, TimestampMs now, bool with_lag) {
   Row row = {cell(offset.consumer), cell(offset.topic), cell(std::int64_t{offset.partition.value}),
-             offset.next.value > 0 ? cell(offset.next.value - 1) : null_cell(), age_cell(offset.committed_at, now)};
+             last_seen_cell(offset.next), age_cell(offset.committed_at, now)};
   if (with_lag) row.push_back(optional_cell(offset.lag));
   return row;
 }
 
-// One object of a JSON array, without the line's end.
-std::string json_object(const std::vector<Column>& columns, const Row& row) {
-  std::string text = "{";
-  for (std::size_t i = 0; i < columns.size(); ++i) {
-    if (i > 0) text += ',';
-    append_json_string(text, columns[i].key);
-    text += ':';
-    text += row[i].json;
-  }
-  return text + "}";
+std::vector<Row> partition_rows(std::span<const PartitionInfo> partitions) {
+  std::vector<Row> rows;
+  for (const PartitionInfo& partition : partitions) rows.push_back(partition_row(partition));
+  return rows;
+}
+
+std::vector<Row> consumer_rows(std::span<const ConsumerOffset> offsets, bool with_lag) {
+  const TimestampMs now = now_ms();
+  std::vector<Row> rows;
+  for (const ConsumerOffset& offset : offsets) rows.push_back(consumer_row(offset, now, with_lag));
+  return rows;
 }
 
 std::string snake_case(std::string_view key) {
@@ -103,12 +100,6 @@ std::vector<std::pair<std::string, Cell>> setting_cells(const TopicSettings& set
 
 Result<void> print_description_json(const TopicInfo& info, std::span<const PartitionInfo> partitions,
                                     std::span<const ConsumerOffset> consumers) {
-  const auto array = [](const auto& items, const auto& object) {
-    std::string text = "[";
-    for (const auto& item : items) text += (text.size() > 1 ? "," : "") + object(item);
-    return Cell{"", text + "]"};
-  };
-  const TimestampMs now = now_ms();
   std::vector<Column> columns = {{"", "name"}, {"", "records"}, {"", "size"}};
   Row row = {cell(info.name), cell(info.records), bytes_cell(info.bytes)};
   for (auto& [key, value] : setting_cells(info.settings)) {
@@ -116,17 +107,17 @@ Result<void> print_description_json(const TopicInfo& info, std::span<const Parti
     row.push_back(value);
   }
   columns.push_back({"", "partitions"});
-  row.push_back(array(partitions, [](const PartitionInfo& partition) {
-    return json_object(partition_columns, partition_row(partition));
-  }));
+  row.push_back(array_cell(kPartitionColumns, partition_rows(partitions)));
   columns.push_back({"", "consumers"});
-  row.push_back(array(consumers, [now](const ConsumerOffset& offset) {
-    return json_object(consumer_columns(true), consumer_row(offset, now, true));
-  }));
+  row.push_back(array_cell(consumer_columns(true), consumer_rows(consumers, true)));
   return print_rows(ListFormat::json, columns, {row}, "");
 }
 
 }  // namespace
+
+Cell last_seen_cell(std::optional<Offset> next) {
+  return next && next->value > 0 ? cell(next->value - 1) : null_cell();
+}
 
 Result<void> print_topics(ListFormat format, std::span<const TopicInfo> topics) {
   std::vector<Column> columns = {{"NAME", "name"},           {"PARTITIONS", "partitions"},
@@ -151,16 +142,11 @@ Result<void> print_topics(ListFormat format, std::span<const TopicInfo> topics) 
 }
 
 Result<void> print_partitions(ListFormat format, std::span<const PartitionInfo> partitions) {
-  std::vector<Row> rows;
-  for (const PartitionInfo& partition : partitions) rows.push_back(partition_row(partition));
-  return print_rows(format, partition_columns, rows, "No partitions found");
+  return print_rows(format, kPartitionColumns, partition_rows(partitions), "No partitions found");
 }
 
 Result<void> print_consumers(ListFormat format, std::span<const ConsumerOffset> offsets, bool with_lag) {
-  const TimestampMs now = now_ms();
-  std::vector<Row> rows;
-  for (const ConsumerOffset& offset : offsets) rows.push_back(consumer_row(offset, now, with_lag));
-  return print_rows(format, consumer_columns(with_lag), rows, "No consumers found");
+  return print_rows(format, consumer_columns(with_lag), consumer_rows(offsets, with_lag), "No consumers found");
 }
 
 Result<void> print_description(ListFormat format, const TopicInfo& info, std::span<const PartitionInfo> partitions,

@@ -1,6 +1,7 @@
 // Topics, partitions and consumer offsets as rows. Used by topic, partition and consumer commands alike.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -8,6 +9,9 @@
 #include "tools/output.h"
 
 namespace leat::tools {
+
+// OFFSET of a consumer: the last record seen, one before the `next` to read; "-" when there is none.
+Cell last_seen_cell(std::optional<Offset> next);
 
 // NAME PARTITIONS RETENTION COMPRESSION RECORDS SIZE.
 Result<void> print_topics(ListFormat format, std::span<const TopicInfo> topics);

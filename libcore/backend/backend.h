@@ -61,6 +61,9 @@ struct ProducerOptions {
   std::size_t batch_bytes = 64 << 10;               // a batch is closed when its records reach this
   std::int64_t record_bytes_max = kRecordBytesMax;  // refused above this, or above the topic's limit
   bool force_sync = false;                          // sync even where the topic's durability is os
+  // Exactly-once ingestion of one input: the same records, sent again from the first on under the same name, are
+  // appended where they are missing only. Empty: none.
+  std::string producer_name = {};
 };
 
 // Where a record went.
@@ -86,8 +89,14 @@ class Producer {
   // send(). To be set before the first send().
   virtual void on_acknowledged(std::function<void(std::span<const Receipt>)> callback) = 0;
 
+  // Says that the input ends here. With a producer name: bad_data when an earlier run was given more records than this
+  // one, so that it was another input.
+  virtual Result<void> end_of_input() { return {}; }
+
   // Records acknowledged so far.
   virtual std::int64_t acknowledged() const = 0;
+  // Records sent that an earlier run under the same producer name had already appended; they get no receipt.
+  virtual std::int64_t skipped() const { return 0; }
 
   // Sentences for the user that have come up since the last call: a torn tail that recovery has cut.
   virtual std::vector<std::string> take_notices() { return {}; }
@@ -155,7 +164,7 @@ class Reader {
 // ---- Consumers ----
 
 enum class OffsetStrategy {
-  automatic,  // claims; what has been handed out before the latest next() counts as done and may be committed
+  automatic,  // claims; what has been handed out before the latest next() counts as done and is committed now and then
   manual,     // claims; commits only what commit() is given
   none,       // reads from the stored offsets, claims nothing, never commits
 };
@@ -163,22 +172,88 @@ enum class OffsetStrategy {
 struct GroupOptions {
   ReadOptions read = {};  // start applies to partitions without a stored offset, or to all with reset
   OffsetStrategy strategy = OffsetStrategy::automatic;
+  Milliseconds flush_every = std::chrono::seconds(2);  // how often strategy automatic commits
+  // With strategy manual: the caller commits behind itself, so that a partition nothing was stored for is stored where
+  // it starts, as soon as it is claimed, unless that is the beginning. (Automatic does so anyway.)
+  bool store_start = false;
   bool reset = false;            // ignore what is stored
   std::string description = {};  // the member's command, shown to others
 };
 
-// A member of a consumer group: a reader of the partitions it owns that remembers how far it came.
+// A member of a consumer group. The partitions of a topic are shared out evenly among the members that read all of it;
+// a member that names partitions (TopicSelection) takes exactly those. A reader of the partitions it owns that
+// remembers how far it came. Partitions come and go inside next(): see on_release().
+//
+// When not following, Fetch::State::ended comes when this member has its share and read it to the ends noted at
+// joining.
 class GroupReader : public Reader {
  public:
   // Stores positions durably: survives loss of power on return, never points past what is durable. Errors: io, usage
   // (strategy none), busy when the partition is not this member's.
   virtual Result<void> commit(std::span<const Position> positions) = 0;
 
-  // The stored position each partition was resumed from; those without are absent. Fixed after joining.
+  // `callback` is called inside next() before partitions are given up to another member, with where each stands: what
+  // was handed out of them is to be finished and, with strategy manual, committed there, or the next owner gets it
+  // again. (Strategy automatic commits by itself.) An error of it is what next() returns. Replaces an earlier one.
+  virtual void on_release(std::function<Result<void>(std::span<const Position>)> callback) = 0;
+
+  // Leaves the group in order. With strategy automatic, all that was handed out counts as done and is committed.
+  // Destroying the reader without this commits only what was handed out before the latest next(). The reader is of no
+  // further use. Errors: those of commit().
+  virtual Result<void> leave() = 0;
+
+  // The stored position each partition was resumed from when it was claimed; those without are absent. Grows as
+  // partitions are claimed.
   virtual std::vector<Position> resumed() const = 0;
 
   // Where reading stands now, per owned partition: the next offset this reader will hand out.
   virtual std::vector<Position> positions() const = 0;
+
+  // Sentences for the curious that have come up since the last call: partitions taken and given up, waiting for one.
+  virtual std::vector<std::string> take_events() { return {}; }
+};
+
+// A living member of a group, as it described itself.
+struct GroupMember {
+  std::int64_t pid = 0;
+  std::string host;
+  std::string command;
+};
+
+// A partition of a topic that a consumer has offsets on, or reads.
+struct ConsumerPartition {
+  std::string topic;
+  PartitionId partition{};
+  std::optional<Offset> next = {};               // the stored offset: the next record to read
+  std::optional<TimestampMs> committed_at = {};  // when it was stored
+  std::optional<Offset> start = {};              // of the log; absent when the partition cannot be read
+  std::optional<Offset> end = {};                // of the log; absent likewise
+  std::optional<std::int64_t> lag = {};          // visible records at or behind `next`, or all where nothing is stored
+  std::optional<GroupMember> owner = {};         // who has claimed it
+};
+
+struct ConsumerDescription {
+  std::vector<GroupMember> members;           // over all topics, each process and command once
+  std::vector<ConsumerPartition> partitions;  // by topic and partition
+};
+
+// Where a stored offset is to go.
+struct SeekTarget {
+  enum class Kind { start, end, offset, shift, time } kind = Kind::start;
+  std::int64_t value = 0;  // the next offset to read, a distance from the stored one, or milliseconds since 1970
+};
+
+struct SeekRequest {
+  std::optional<std::string> topic = {};     // every topic the consumer has offsets on, when absent
+  std::vector<PartitionId> partitions = {};  // all, when empty
+  SeekTarget target = {};
+};
+
+struct SeekResult {
+  std::string topic;
+  PartitionId partition{};
+  std::optional<Offset> prior = {};  // absent when nothing was stored
+  Offset next{};                     // what is stored now
 };
 
 struct ConsumerOffset {
@@ -196,6 +271,12 @@ struct DeletedOffset {
 };
 
 // ---- The backend ----
+
+// Bytes of a file system: in all, and what a user may still write.
+struct DiskSpace {
+  std::int64_t total = 0;
+  std::int64_t available = 0;
+};
 
 class Backend {
  public:
@@ -227,11 +308,23 @@ class Backend {
 
   // Every stored offset, by consumer, topic, partition. `with_lag` also asks each partition for its end.
   virtual Result<std::vector<ConsumerOffset>> consumer_offsets(bool with_lag) = 0;
+  // Errors: not_found (no offsets stored, no member living).
+  virtual Result<ConsumerDescription> describe_consumer(std::string_view consumer) = 0;
+  // Stores where the requests say, all of them or, after an error in checking, none. Without `execute` only says what
+  // would be stored. Durable on return. Errors: not_found (unknown consumer, unless `create`; topic; partition), usage
+  // (outside the log; a shift where nothing is stored; a partition named by two requests), busy while a member of the
+  // group lives on one of the topics, naming it.
+  virtual Result<std::vector<SeekResult>> seek_consumer(std::string_view consumer,
+                                                        std::span<const SeekRequest> requests, bool create,
+                                                        bool execute) = 0;
   // Clears the stored offsets of `consumer`, restricted to a topic and partitions when given. Without `execute` only
   // lists what would go. Errors: not_found, busy when a process is using one of them.
   virtual Result<std::vector<DeletedOffset>> delete_consumer(std::string_view consumer,
                                                              std::optional<std::string_view> topic,
                                                              std::span<const PartitionId> partitions, bool execute) = 0;
+
+  // Of the file system the records are on. Errors: usage where the backend cannot know.
+  virtual Result<DiskSpace> disk_space() = 0;
 };
 
 // How to open a backend.

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "leat/base/units.h"
 #include "leat/log/file_names.h"
 #include "leat/log/maintenance.h"
 #include "leat/log/partition.h"
@@ -14,14 +13,6 @@
 namespace leat {
 
 namespace {
-
-std::vector<PartitionId> all_or(std::span<const PartitionId> chosen, std::int32_t count) {
-  std::vector<PartitionId> partitions(chosen.begin(), chosen.end());
-  if (partitions.empty()) {
-    for (PartitionId p{0}; p.value < count; p += 1) partitions.push_back(p);
-  }
-  return partitions;
-}
 
 // Timestamps of the first readable batch and the largest in the active segment.
 Result<void> add_times(PartitionInfo& info, PartitionReader& reader, const VisibleRange& range) {
@@ -55,8 +46,7 @@ class LocalBackend final : public Backend {
     Topic topic = TRY(Topic::open(data_dir_, name, Topic::Access::read));
     TopicInfo info{std::string(name), topic.settings(), 0, topic.directory().allocated_bytes()};
     for (PartitionId p{0}; p.value < topic.settings().partitions; p += 1) {
-      PartitionReader reader = TRY(PartitionReader::open(topic, p, false));
-      const VisibleRange range = TRY(reader.visible());
+      const VisibleRange range = TRY(visible_range(topic, p));
       info.records += range.end - range.start;
     }
     return info;
@@ -98,7 +88,7 @@ class LocalBackend final : public Backend {
                                              std::span<const PartitionId> partitions, bool execute) override {
     Topic topic = TRY(Topic::open(data_dir_, name, execute ? Topic::Access::write : Topic::Access::read));
     std::vector<TrimResult> results;
-    for (const PartitionId id : all_or(partitions, topic.settings().partitions)) {
+    for (const PartitionId id : partitions_or_all(partitions, topic.settings().partitions)) {
       PartitionReader reader = TRY(PartitionReader::open(topic, id, false));
       const VisibleRange range = TRY(reader.visible());
       Offset start = range.start;
@@ -150,39 +140,23 @@ class LocalBackend final : public Backend {
   }
 
   Result<std::vector<ConsumerOffset>> consumer_offsets(bool with_lag) override {
-    std::vector<ConsumerOffset> offsets;
-    for (const GroupTopic& entry : TRY(list_group_topics(data_dir_))) {
-      auto topic = Topic::open(data_dir_, entry.topic, Topic::Access::read);
-      if (!topic && topic.error().code == Code::not_found) continue;
-      if (!topic) return std::unexpected(std::move(topic).error());
-      const std::int32_t partitions = topic->settings().partitions;
-      const auto file = TRY(
-          OffsetsFile::open(data_dir_, entry.group, entry.topic, topic->id(), partitions, OffsetsFile::Access::read));
-      if (!file) continue;
-      for (PartitionId p{0}; p.value < partitions; p += 1) {
-        const auto stored = TRY(file->load(p));
-        if (!stored) continue;
-        ConsumerOffset offset{entry.group, entry.topic, p, stored->next, stored->committed_at, {}};
-        if (with_lag) offset.lag = lag(*topic, p, stored->next);
-        offsets.push_back(std::move(offset));
-      }
-    }
-    return offsets;
+    return local_consumer_offsets(data_dir_, with_lag);
+  }
+  Result<ConsumerDescription> describe_consumer(std::string_view consumer) override {
+    return describe_local_consumer(data_dir_, consumer);
+  }
+  Result<std::vector<SeekResult>> seek_consumer(std::string_view consumer, std::span<const SeekRequest> requests,
+                                                bool create, bool execute) override {
+    return seek_local_consumer(data_dir_, consumer, requests, create, execute);
+  }
+  Result<std::vector<DeletedOffset>> delete_consumer(std::string_view consumer, std::optional<std::string_view> topic,
+                                                     std::span<const PartitionId> partitions, bool execute) override {
+    return delete_local_consumer(data_dir_, consumer, topic, partitions, execute);
   }
 
-  Result<std::vector<DeletedOffset>> delete_consumer(std::string_view consumer,
-                                                     std::optional<std::string_view> topic_name,
-                                                     std::span<const PartitionId> partitions, bool execute) override {
-    TRY(check_name("consumer", consumer));
-    std::vector<DeletedOffset> deleted;
-    std::vector<std::string> known;
-    for (const GroupTopic& entry : TRY(list_group_topics(data_dir_))) {
-      known.push_back(entry.group);
-      if (entry.group != consumer || (topic_name && entry.topic != *topic_name)) continue;
-      TRY(delete_in_topic(consumer, entry.topic, partitions, execute, deleted));
-    }
-    if (deleted.empty()) return std::unexpected(unknown_consumer(consumer, topic_name, partitions, known));
-    return deleted;
+  Result<DiskSpace> disk_space() override {
+    const FileSystemSpace space = TRY(file_system_space(data_dir_.root()));
+    return DiskSpace{space.total, space.available};
   }
 
  private:
@@ -196,55 +170,6 @@ class LocalBackend final : public Backend {
       TRY(partition.raise_log_start(start_by_records(topic.settings(), end.log_start, end.end)));
     }
     return {};
-  }
-
-  static std::optional<std::int64_t> lag(Topic& topic, PartitionId partition, Offset next) {
-    auto reader = PartitionReader::open(topic, partition, false);
-    if (!reader) return std::nullopt;
-    const auto range = reader->visible();
-    if (!range) return std::nullopt;
-    return std::max<std::int64_t>(range->end - std::max(next, range->start), 0);
-  }
-
-  static Error unknown_consumer(std::string_view consumer, std::optional<std::string_view> topic,
-                                std::span<const PartitionId> partitions, const std::vector<std::string>& known) {
-    std::string where;
-    if (topic) where += fmt::format(" on topic \"{}\"", *topic);
-    if (!partitions.empty()) where += fmt::format(" and partition {}", partitions[0].value);
-    const bool exists = std::ranges::find(known, consumer) != known.end();
-    const std::string_view near = exists ? std::string_view() : nearest(consumer, known);
-    return {Code::not_found, fmt::format("consumer \"{}\" not found{}", consumer, where),
-            near.empty() ? "leat consumer list" : fmt::format("did you mean \"{}\"?", near)};
-  }
-
-  // The offsets of one topic. Everything is claimed before anything is cleared; what is claimed by others is in use
-  // even when nothing has been stored for it yet.
-  Result<void> delete_in_topic(std::string_view consumer, const std::string& name,
-                               std::span<const PartitionId> partitions, bool execute,
-                               std::vector<DeletedOffset>& deleted) {
-    {
-      const auto topic = Topic::open(data_dir_, name, Topic::Access::read);
-      if (!topic) return topic.error().code == Code::not_found ? Result<void>{} : std::unexpected(topic.error());
-      const std::int32_t count = topic->settings().partitions;
-      auto file = TRY(OffsetsFile::open(data_dir_, consumer, name, topic->id(), count,
-                                        execute ? OffsetsFile::Access::write_anew : OffsetsFile::Access::read));
-      if (!file) return {};
-      std::vector<PartitionId> chosen = all_or(partitions, count);
-      std::erase_if(chosen, [count](PartitionId partition) { return partition.value < 0 || partition.value >= count; });
-      for (const PartitionId partition : chosen) {
-        const bool in_use = execute ? !TRY(file->claim(partition)) : TRY(file->claimed_elsewhere(partition));
-        if (in_use) return std::unexpected(file->in_use(consumer, name, partition));
-      }
-      for (const PartitionId partition : chosen) {
-        const auto stored = file->load(partition);
-        if (stored && !*stored) continue;
-        if (execute) TRY(file->clear(partition));
-        deleted.push_back({name, partition});
-      }
-      if (!execute) return {};
-      TRY(file->sync());
-    }
-    return remove_when_empty(data_dir_, consumer, name);
   }
 
   DataDir data_dir_;

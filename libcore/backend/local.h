@@ -21,4 +21,15 @@ Result<std::unique_ptr<Reader>> open_local_reader(const DataDir& data_dir, const
 Result<std::unique_ptr<GroupReader>> join_local_group(const DataDir& data_dir, std::string_view consumer,
                                                       const GroupOptions& options);
 
+Result<std::vector<ConsumerOffset>> local_consumer_offsets(const DataDir& data_dir, bool with_lag);
+Result<ConsumerDescription> describe_local_consumer(const DataDir& data_dir, std::string_view consumer);
+Result<std::vector<SeekResult>> seek_local_consumer(const DataDir& data_dir, std::string_view consumer,
+                                                    std::span<const SeekRequest> requests, bool create, bool execute);
+Result<std::vector<DeletedOffset>> delete_local_consumer(const DataDir& data_dir, std::string_view consumer,
+                                                         std::optional<std::string_view> topic,
+                                                         std::span<const PartitionId> partitions, bool execute);
+
+// The partitions chosen, in their order and each once, or all `count` of them.
+std::vector<PartitionId> partitions_or_all(std::span<const PartitionId> chosen, std::int32_t count);
+
 }  // namespace leat

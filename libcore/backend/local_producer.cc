@@ -1,5 +1,6 @@
 // Producing into a data directory: records are collected into batches per partition, batches are appended in groups,
-// and one commit per partition acknowledges them all.
+// and one commit per partition acknowledges them all. With a producer name, records that an earlier run has appended
+// are counted off instead.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -7,8 +8,11 @@
 
 #include "leat/backend/local.h"
 #include "leat/log/compaction.h"
+#include "leat/log/file_names.h"
 #include "leat/log/maintenance.h"
+#include "leat/log/named_producer.h"
 #include "leat/log/partition.h"
+#include "leat/log/producer_state.h"
 
 namespace leat {
 
@@ -33,6 +37,9 @@ struct Lane {
   std::size_t finished_bytes = 0;
   std::optional<Appended> uncommitted;
   bool has_appended = false;   // an append has succeeded
+  std::int64_t given = 0;      // records sent to this partition by a named producer, those counted off included
+  ProducerProgress before{};   // what earlier runs of it have there
+  std::int64_t epoch = 0;      // of the log when that was read
   std::deque<OffsetRun> runs;  // offsets of records not yet acknowledged; kept only when receipts are wanted
 };
 
@@ -43,6 +50,22 @@ class LocalProducer final : public Producer {
         options_(options),
         chooser_(topic_->settings().partitions),
         lanes_(static_cast<std::size_t>(topic_->settings().partitions)) {}
+
+  // Takes the producer's name and finds out what earlier runs have appended.
+  Result<void> resume() {
+    std::vector<Offset> ends;
+    for (PartitionId p{0}; p.value < topic_->settings().partitions; p += 1) {
+      Partition& partition = TRY(lane_of(p))->partition;
+      const LogEnd end = TRY(partition.end());
+      // What is counted off is acknowledged by that: it must be as durable as what is appended.
+      TRY(commit(partition, {end.end, end.end, end.epoch}));
+      ends.push_back(end.end);
+    }
+    named_ = TRY(NamedProducer::open(*topic_, options_.producer_name,
+                                     {topic_->settings().partitions, options_.partition}, ends));
+    for (const auto& lane : lanes_) TRY(resume(*lane));
+    return {};
+  }
 
   ~LocalProducer() override {
     for (const auto& lane : lanes_) {
@@ -60,8 +83,9 @@ class LocalProducer final : public Producer {
           Code::bad_data,
           fmt::format("a record without a key cannot go to topic \"{}\", whose cleanup is compact", topic_->name()));
     }
-    const PartitionId partition = options_.partition ? *options_.partition : chooser_.choose(record);
+    const PartitionId partition = route(record);
     Lane& lane = *TRY(lane_of(partition));
+    if (named_ && lane.given < lane.before.records) return count_off(lane, record);
     const TimestampMs timestamp = record.timestamp ? *record.timestamp : now_ms();
     auto added = lane.builder.add(record, timestamp);
     if (!added && !lane.builder.empty()) {
@@ -70,6 +94,8 @@ class LocalProducer final : public Producer {
       added = lane.builder.add(record, timestamp);
     }
     TRY(std::move(added));
+    ++lane.given;
+    ++sent_;
     ++unacknowledged_;
     if (callback_) order_.push_back(partition);
     if (lane.builder.plain_bytes() < options_.batch_bytes) return {};
@@ -87,6 +113,18 @@ class LocalProducer final : public Producer {
   }
 
   std::int64_t acknowledged() const override { return acknowledged_; }
+  std::int64_t skipped() const override { return skipped_; }
+
+  Result<void> end_of_input() override {
+    TRY(check_usable());
+    if (!named_) return {};
+    for (const auto& lane : lanes_) {
+      if (lane->given >= lane->before.records) continue;
+      return other_input(fmt::format("has written {} records to partition {} of \"{}\", and the input has {}",
+                                     lane->before.records, lane->partition.id().value, topic_->name(), lane->given));
+    }
+    return {};
+  }
 
   std::vector<std::string> take_notices() override {
     std::vector<std::string> notices;
@@ -98,6 +136,44 @@ class LocalProducer final : public Producer {
   }
 
  private:
+  Result<void> resume(Lane& lane) {
+    const LogEnd end = TRY(lane.partition.end());
+    const PartitionId id = lane.partition.id();
+    const ProducerTable table = TRY(read_producers(lane.partition.directory(), end));
+    if (table.complete_from > named_->since(id)) {
+      return fail(Code::damaged, fmt::format("{}: what producer \"{}\" has written is known from offset {} on only; "
+                                             "{} may be missing",
+                                             lane.partition.directory().path(), options_.producer_name,
+                                             table.complete_from.value, producers_file_name(table.complete_from)));
+    }
+    if (const auto found = table.producers.find(named_->id()); found != table.producers.end())
+      lane.before = found->second;
+    lane.epoch = end.epoch;
+    return {};
+  }
+
+  PartitionId route(const RecordInput& record) {
+    if (options_.partition) return *options_.partition;
+    if (!named_ || record.key) return chooser_.choose(record);
+    return partition_for_number(sent_, static_cast<std::int32_t>(lanes_.size()));
+  }
+
+  // An earlier run has appended this one.
+  Result<void> count_off(Lane& lane, const RecordInput& record) {
+    ++lane.given;
+    ++sent_;
+    ++skipped_;
+    if (lane.given < lane.before.records || hash_of_record(record.key, record.value) == lane.before.last_hash)
+      return {};
+    return other_input(fmt::format("has written another record to partition {} of \"{}\" at offset {}",
+                                   lane.partition.id().value, topic_->name(), lane.before.last_offset.value));
+  }
+
+  Result<void> other_input(const std::string& what) {
+    return remember_failure(fail(Code::other_input, fmt::format("not the input that producer \"{}\" began with: it {}",
+                                                                options_.producer_name, what)));
+  }
+
   Result<void> check_usable() const {
     if (failure_) return std::unexpected(*failure_);
     return {};
@@ -139,7 +215,9 @@ class LocalProducer final : public Producer {
   Result<void> close_batch(Lane& lane) {
     if (lane.builder.empty()) return {};
     if (lane.partition.id() == chooser_.keyless()) chooser_.advance();
-    lane.finished.push_back(TRY(lane.builder.finish()));
+    const std::int32_t count = lane.builder.record_count();
+    lane.finished.push_back(
+        TRY(lane.builder.finish(named_ ? named_->batch_fields(lane.given - count) : BatchProducer{})));
     lane.finished_bytes += lane.finished.back().bytes.size();
     return lane.finished_bytes < kAppendBytes ? Result<void>{} : append(lane);
   }
@@ -147,7 +225,7 @@ class LocalProducer final : public Producer {
   Result<void> append(Lane& lane) {
     if (lane.finished.empty()) return {};
     TRY(topic_->refresh_settings());
-    const Appended appended = TRY(lane.partition.append(lane.finished));
+    const Appended appended = TRY(lane.partition.append(lane.finished, admission(lane)));
     // A batch of an earlier epoch was cut: the commit of the later one must not speak for it.
     if (!lane.uncommitted || lane.uncommitted->epoch == appended.epoch) lane.uncommitted = appended;
     lane.has_appended = true;
@@ -158,16 +236,33 @@ class LocalProducer final : public Producer {
     return {};
   }
 
+  // What is asked before a named producer's batches go to the log: that they follow what it has there.
+  Partition::Admit admission(const Lane& lane) const {
+    if (!named_) return {};
+    return [this, &lane](const LogEnd& end) -> Result<void> {
+      TRY(named_->check_current());
+      if (end.epoch == lane.epoch) return {};
+      return fail(Code::io, fmt::format("{}: the log was cut while producer \"{}\" was writing: its next record is not "
+                                        "the one that follows; run it again",
+                                        lane.partition.directory().path(), options_.producer_name));
+    };
+  }
+
+  // Acknowledges what was appended.
+  Result<void> commit(Partition& partition, const Appended& appended) const {
+    const bool sync = options_.force_sync || topic_->settings().durability == Durability::sync;
+    return sync ? partition.commit(appended) : Result<void>{};
+  }
+
   Result<void> flush_all() {
     for (const auto& lane : lanes_) {
       if (!lane) continue;
       TRY(close_batch(*lane));
       TRY(append(*lane));
     }
-    const bool sync = options_.force_sync || topic_->settings().durability == Durability::sync;
     for (const auto& lane : lanes_) {
       if (!lane || !lane->uncommitted) continue;
-      if (sync) TRY(lane->partition.commit(*lane->uncommitted));
+      TRY(commit(lane->partition, *lane->uncommitted));
       lane->uncommitted.reset();
     }
     acknowledged_ += std::exchange(unacknowledged_, 0);
@@ -193,6 +288,9 @@ class LocalProducer final : public Producer {
   void maintain(Lane& lane) {
     if (lane.partition.take_index_due()) lane.partition.index_to_end();
     const bool rolled = lane.partition.take_rolled();
+    if (rolled) {
+      if (const auto end = lane.partition.durable_end()) (void)keep_producers(lane.partition, end->segment_base);
+    }
     if (rolled && topic_->settings().cleanup == Cleanup::compact) (void)compact_partition(lane.partition, now_ms());
     if (lane.partition.take_retention_due()) (void)apply_retention(lane.partition, now_ms());
   }
@@ -218,6 +316,9 @@ class LocalProducer final : public Producer {
   std::function<void(std::span<const Receipt>)> callback_;
   std::int64_t unacknowledged_ = 0;
   std::int64_t acknowledged_ = 0;
+  std::optional<NamedProducer> named_;
+  std::int64_t sent_ = 0;     // records accepted or counted off
+  std::int64_t skipped_ = 0;  // counted off
   std::optional<Error> failure_;
 };
 
@@ -227,7 +328,9 @@ Result<std::unique_ptr<Producer>> open_local_producer(const DataDir& data_dir, s
                                                       const ProducerOptions& options) {
   auto opened = std::make_unique<Topic>(TRY(Topic::open(data_dir, topic, Topic::Access::write)));
   if (options.partition) TRY(opened->open_partition(*options.partition));  // refused now, not at the first record
-  return std::make_unique<LocalProducer>(std::move(opened), options);
+  auto producer = std::make_unique<LocalProducer>(std::move(opened), options);
+  if (!options.producer_name.empty()) TRY(producer->resume());
+  return producer;
 }
 
 }  // namespace leat

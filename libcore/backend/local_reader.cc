@@ -12,7 +12,7 @@ namespace leat {
 
 namespace {
 
-// A waiting reader looks at the stop flag, and asks whether writers still live, at least this often.
+// A waiting reader looks at the stop flag, and asks whether writers still live, this often.
 constexpr Milliseconds kLookAgain(100);
 // Without a state file there is nothing to be woken by.
 constexpr Milliseconds kPollWithoutState(10);
@@ -23,46 +23,50 @@ constexpr std::size_t kBuffersMax = 16;
 
 // ---- Opening ----
 
-Result<std::unique_ptr<LocalReader>> LocalReader::open(const DataDir& data_dir, const ReadOptions& options,
-                                                       const StartOf& start_of) {
+Result<std::unique_ptr<LocalReader>> LocalReader::open(const DataDir& data_dir, const ReadOptions& options) {
   std::unique_ptr<LocalReader> reader(new LocalReader(data_dir, options));
-  reader->start_of_ = start_of;
-  for (const TopicSelection& selection : options.topics) TRY(reader->open_topic(selection));
+  for (const TopicSelection& selection : options.topics) {
+    Topic& topic = *TRY(reader->open_topic(selection.topic));
+    for (const PartitionId partition : partitions_or_all(selection.partitions, topic.settings().partitions))
+      TRY(reader->add(topic, partition, {}));
+  }
   return reader;
 }
 
-Result<void> LocalReader::open_topic(const TopicSelection& selection) {
-  topics_.push_back(std::make_unique<Topic>(TRY(Topic::open(*data_dir_, selection.topic, Topic::Access::read))));
-  whole_topic_.push_back(selection.partitions.empty());
-  Topic& topic = *topics_.back();
-  std::vector<PartitionId> partitions = selection.partitions;
-  if (partitions.empty()) {
-    for (PartitionId p{0}; p.value < topic.settings().partitions; p += 1) partitions.push_back(p);
-  }
-  std::ranges::sort(partitions);
-  partitions.erase(std::ranges::unique(partitions).begin(), partitions.end());
-  for (const PartitionId partition : partitions) TRY(add_cursor(topic, partition, false));
-  return {};
+Result<std::unique_ptr<LocalReader>> LocalReader::open_topics(const DataDir& data_dir, const ReadOptions& options) {
+  std::unique_ptr<LocalReader> reader(new LocalReader(data_dir, options));
+  reader->chosen_by_owner_ = true;
+  for (const TopicSelection& selection : options.topics) TRY(reader->open_topic(selection.topic));
+  return reader;
 }
 
-Result<void> LocalReader::add_cursor(Topic& topic, PartitionId partition, bool is_new) {
+Result<Topic*> LocalReader::open_topic(const std::string& name) {
+  topics_.push_back(std::make_unique<Topic>(TRY(Topic::open(*data_dir_, name, Topic::Access::read))));
+  return topics_.back().get();
+}
+
+Result<Cursor*> LocalReader::add(Topic& topic, PartitionId partition, const Add& how) {
   const bool uncommitted = options_.isolation == Isolation::read_uncommitted;
-  auto cursor = std::make_unique<Cursor>(topic, TRY(PartitionReader::open(topic, partition, uncommitted)), is_new);
+  auto cursor = std::make_unique<Cursor>(topic, TRY(PartitionReader::open(topic, partition, uncommitted)), how.is_new);
   cursor->range = TRY(cursor->reader.visible());
-  cursor->next = TRY(start_offset(*cursor));
-  if (!options_.follow) cursor->stop = cursor->range.end;
+  cursor->next = TRY(start_offset(*cursor, how.start_of));
+  if (!options_.follow) cursor->stop = how.stop.value_or(cursor->range.end);
   if (options_.end) cursor->stop = cursor->stop ? std::min(*cursor->stop, *options_.end) : *options_.end;
   cursor->done = cursor->stop && cursor->next >= *cursor->stop;
   if (!cursor->done) TRY(cursor->reader.seek(cursor->next));
   cursors_.push_back(std::move(cursor));
-  return {};
+  return cursors_.back().get();
 }
 
-Result<Offset> LocalReader::start_offset(Cursor& cursor) {
+void LocalReader::remove(const Cursor& cursor) {
+  std::erase_if(cursors_, [&](const auto& one) { return one.get() == &cursor; });
+}
+
+Result<Offset> LocalReader::start_offset(Cursor& cursor, const StartOf& start_of) {
   const VisibleRange& range = cursor.range;
   Offset wanted = range.start;
   std::optional<Offset> known;
-  if (start_of_) known = TRY(start_of_(*cursor.topic, cursor.reader.id(), range));
+  if (start_of) known = TRY(start_of(*cursor.topic, cursor.reader.id(), range));
   if (known) {
     wanted = *known;
   } else if (!cursor.is_new) {
@@ -96,12 +100,13 @@ Result<Offset> LocalReader::start_offset(Cursor& cursor) {
   return range.start;
 }
 
-Result<void> LocalReader::notice_new_partitions() {
+Result<void> LocalReader::notice_changes() {
   for (std::size_t i = 0; i < topics_.size(); ++i) {
     Topic& topic = *topics_[i];
+    TRY(topic.check_alive());
     const std::int32_t before = topic.settings().partitions;
-    if (!TRY(topic.refresh_settings()) || !whole_topic_[i]) continue;
-    for (PartitionId p{before}; p.value < topic.settings().partitions; p += 1) TRY(add_cursor(topic, p, true));
+    if (!TRY(topic.refresh_settings()) || chosen_by_owner_ || !options_.topics[i].partitions.empty()) continue;
+    for (PartitionId p{before}; p.value < topic.settings().partitions; p += 1) TRY(add(topic, p, {.is_new = true}));
   }
   return {};
 }
@@ -190,6 +195,19 @@ Result<bool> LocalReader::refresh(bool after_wait) {
 Result<Fetch> LocalReader::next(Milliseconds wait) {
   const SteadyTime deadline = std::chrono::steady_clock::now() + wait;
   for (bool waited = false;; waited = true) {
+    const Fetch fetch = TRY(look(waited));
+    if (fetch.state != Fetch::State::caught_up) return fetch;
+    const auto left = std::chrono::ceil<Milliseconds>(deadline - std::chrono::steady_clock::now());
+    if (left.count() <= 0) return fetch;
+    this->wait(left);
+  }
+}
+
+Result<Fetch> LocalReader::look(bool after_wait) {
+  const SteadyTime now = std::chrono::steady_clock::now();
+  after_wait = after_wait && now - asked_at_ >= kLookAgain;
+  if (after_wait) asked_at_ = now;
+  for (;;) {
     if (stopped()) return Fetch{.state = Fetch::State::stopped};
     // The wake words are read before the ends they announce, so that no wake is lost in between.
     wakes_.clear();
@@ -204,23 +222,25 @@ Result<Fetch> LocalReader::next(Milliseconds wait) {
         return *fetch;
       }
     }
-    if (options_.follow) TRY(notice_new_partitions());
-    if (TRY(refresh(waited))) continue;
+    if (options_.follow) TRY(notice_changes());
+    if (TRY(refresh(after_wait))) {
+      after_wait = false;
+      continue;
+    }
     const bool all_done = std::ranges::all_of(cursors_, [](const auto& cursor) { return cursor->done; });
     // With damage somewhere, following ends as soon as the others have been read to what is there.
     if (failure_) return std::unexpected(*std::exchange(failure_, std::nullopt));
-    if (all_done || !options_.follow) return Fetch{.state = Fetch::State::ended};
-    const auto left = std::chrono::ceil<Milliseconds>(deadline - std::chrono::steady_clock::now());
-    if (left.count() <= 0) return Fetch{.state = Fetch::State::caught_up};
-    wait_for_more(left);
+    if (!options_.follow || (all_done && !cursors_.empty())) return Fetch{.state = Fetch::State::ended};
+    return Fetch{.state = Fetch::State::caught_up};
   }
 }
 
-void LocalReader::wait_for_more(Milliseconds wait) {
+void LocalReader::wait(Milliseconds timeout, std::span<const WakeWait> others) {
   if (wakes_.size() == topics_.size()) {
-    wait_for_any_wake(wakes_, std::min(wait, kLookAgain));
+    wakes_.insert(wakes_.end(), others.begin(), others.end());
+    wait_for_any_wake(wakes_, std::min(timeout, kLookAgain));
   } else {
-    std::this_thread::sleep_for(std::min(wait, kPollWithoutState));
+    std::this_thread::sleep_for(std::min(timeout, kPollWithoutState));
   }
 }
 

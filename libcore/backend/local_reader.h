@@ -38,39 +38,54 @@ class LocalReader final : public Reader {
                                                               const VisibleRange& range)>;
 
   // Errors: not_found (topic; partition; with options.strict a start that is gone), usage, damaged, io.
-  static Result<std::unique_ptr<LocalReader>> open(const DataDir& data_dir, const ReadOptions& options,
-                                                   const StartOf& start_of = {});
+  static Result<std::unique_ptr<LocalReader>> open(const DataDir& data_dir, const ReadOptions& options);
+  // The same, but only opens the topics; partitions are read from add() on.
+  static Result<std::unique_ptr<LocalReader>> open_topics(const DataDir& data_dir, const ReadOptions& options);
 
   Result<Fetch> next(Milliseconds wait) override;
   std::vector<std::string> take_notices() override;
 
+  const std::vector<std::unique_ptr<Topic>>& topics() const { return topics_; }
   const std::vector<std::unique_ptr<Cursor>>& cursors() const { return cursors_; }
+
+  // How a partition is to be read.
+  struct Add {
+    bool is_new = false;              // it was added while reading: from its beginning on
+    std::optional<Offset> stop = {};  // exclusive; when not following, the present end where this is absent
+    StartOf start_of = {};
+  };
+  // Reads this partition, too, until remove(). Errors: as open().
+  Result<Cursor*> add(Topic& topic, PartitionId partition, const Add& how);
+  void remove(const Cursor& cursor);
+
+  // One look without waiting: Fetch::State::caught_up when there is nothing now. `after_wait`: asks the kernel whether
+  // writers still live, unless it did so a moment ago. Errors: as next().
+  Result<Fetch> look(bool after_wait);
+  // Returns when there may be more than the last look() saw, when one of `others` has changed, or after `timeout`.
+  void wait(Milliseconds timeout, std::span<const WakeWait> others = {});
 
  private:
   LocalReader(const DataDir& data_dir, const ReadOptions& options) : data_dir_(&data_dir), options_(options) {}
 
-  Result<void> open_topic(const TopicSelection& selection);
-  Result<void> add_cursor(Topic& topic, PartitionId partition, bool is_new);
-  Result<Offset> start_offset(Cursor& cursor);
-  Result<void> notice_new_partitions();
+  Result<Topic*> open_topic(const std::string& name);
+  Result<Offset> start_offset(Cursor& cursor, const StartOf& start_of);
+  Result<void> notice_changes();
 
   Result<bool> load_head(Cursor& cursor);
   Result<Cursor*> pick();
   Result<std::optional<Fetch>> hand_out(Cursor& cursor);
   Result<bool> refresh(bool after_wait);
   void fail_cursor(Cursor& cursor, Error error);
-  void wait_for_more(Milliseconds wait);
   bool stopped() const { return options_.stop != nullptr && options_.stop->load(std::memory_order_relaxed); }
 
   const DataDir* data_dir_;
   ReadOptions options_;
-  StartOf start_of_;
+  bool chosen_by_owner_ = false;  // which partitions are read: only what add() was called for
   std::vector<std::unique_ptr<Topic>> topics_;
-  std::vector<bool> whole_topic_;  // all partitions are read, later ones too
   std::vector<std::unique_ptr<Cursor>> cursors_;
   std::size_t turn_ = 0;
+  SteadyTime asked_at_{};  // when the kernel was asked last whether writers live
   BatchDecoder decoder_;
-  std::vector<RecordView> kept_;  // records of a batch that only partly counts
   std::vector<WakeWait> wakes_;
   std::optional<Error> failure_;
   std::vector<std::string> notices_;

@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -420,6 +421,14 @@ Result<std::int64_t> file_system_magic(const Directory& directory) {
   struct statfs status;
   if (::fstatfs(directory.fd(), &status) != 0) return fault("stat the file system of", directory.path());
   return static_cast<std::int64_t>(status.f_type);
+}
+
+Result<FileSystemSpace> file_system_space(const Directory& directory) {
+  struct statvfs status;
+  if (::fstatvfs(directory.fd(), &status) != 0) return fault("stat the file system of", directory.path());
+  const auto block = static_cast<std::int64_t>(status.f_frsize);
+  return FileSystemSpace{static_cast<std::int64_t>(status.f_blocks) * block,
+                         static_cast<std::int64_t>(status.f_bavail) * block};
 }
 
 void raise_open_file_limit() {

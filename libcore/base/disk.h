@@ -162,6 +162,13 @@ class Directory {
 // The magic number of the file system `directory` is on (statfs f_type).
 Result<std::int64_t> file_system_magic(const Directory& directory);
 
+// Bytes of the file system `directory` is on: in all, and what a user may still write.
+struct FileSystemSpace {
+  std::int64_t total;
+  std::int64_t available;
+};
+Result<FileSystemSpace> file_system_space(const Directory& directory);
+
 // Raises the limit of open files to the hard limit.
 void raise_open_file_limit();
 

@@ -15,6 +15,7 @@ enum class Code {
   partial,        // some of several items failed, each already named
   usage,          // a bad name or value
   bad_data,       // input that cannot be accepted
+  other_input,    // not the input that an idempotent producer began with
   not_found,      // topic, partition, consumer, data directory or file is not there
   unavailable,    // the backend cannot be reached
   internal,       // our bug

@@ -17,6 +17,7 @@ struct Tagged {
   friend constexpr Tagged operator-(Tagged a, Rep count) { return {static_cast<Rep>(a.value - count)}; }
   friend constexpr Rep operator-(Tagged a, Tagged b) { return static_cast<Rep>(a.value - b.value); }
   constexpr Tagged& operator+=(Rep count) { return *this = *this + count; }
+  constexpr Tagged& operator++() { return *this += 1; }
 };
 
 // The place of a record in its partition; dense, from 0.

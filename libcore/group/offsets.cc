@@ -15,11 +15,13 @@ namespace leat {
 namespace {
 
 constexpr std::array<char, 8> kMagic = {'l', 'e', 'a', 't', 'o', 'f', '0', '1'};
+constexpr std::int64_t kWakeAt = 64;
 constexpr std::int64_t kMembersAt = 4096;
 constexpr int kMembersMax = 64;
 constexpr std::int64_t kMemberBytes = 256;
 constexpr std::int64_t kSlotsAt = kMembersAt + kMembersMax * kMemberBytes;
 constexpr std::int64_t kSlotPairBytes = 128;
+constexpr std::int64_t kOwnerAt = 64;  // in a slot pair
 
 struct Header {
   std::array<char, 8> magic;
@@ -32,12 +34,14 @@ struct OffsetValue {
   std::int64_t committed_at_ms;
 };
 using Slots = FileSlots<OffsetValue>;
-static_assert(Slots::kBytes <= kSlotPairBytes);
+static_assert(Slots::kBytes <= kOwnerAt);
 
 struct RawMember {
   std::int64_t pid;
   std::array<char, 64> host;
-  std::array<char, 184> command;
+  std::int32_t fixed;
+  std::atomic<std::int32_t> held;  // as published by its owner
+  std::array<char, 176> command;
 };
 static_assert(sizeof(RawMember) == kMemberBytes);
 
@@ -57,11 +61,19 @@ ByteRange member_range(int entry) {
 template <std::size_t N>
 void copy_text(std::array<char, N>& to, std::string_view from) {
   to = {};
-  std::memcpy(to.data(), from.data(), std::min(from.size(), N - 1));
+  from.copy(to.data(), N - 1);
 }
 template <std::size_t N>
 std::string text_of(const std::array<char, N>& from) {
   return std::string(from.begin(), std::ranges::find(from, '\0'));
+}
+
+RawMember& member_in(const Mapping& mapping, int entry) {
+  return *reinterpret_cast<RawMember*>(mapping.data() + member_range(entry).start);
+}
+
+MemberEntry described_by(const RawMember& raw) {
+  return {raw.pid, text_of(raw.host), text_of(raw.command), raw.fixed};
 }
 
 enum class Belongs { here, elsewhere, damaged };
@@ -71,6 +83,7 @@ Result<Belongs> belongs(const File& file, const TopicId& id) {
   Header header{};
   const std::size_t count = TRY(file.read_at(std::as_writable_bytes(std::span(&header, 1)), 0));
   if (count != sizeof header) return Belongs::damaged;
+  if (TRY(file.size()) < kSlotsAt) return Belongs::damaged;
   const Header expected = make_header(header.topic_id);
   if (std::memcmp(&header, &expected, sizeof header) != 0) return Belongs::damaged;
   return header.topic_id == id ? Belongs::here : Belongs::elsewhere;
@@ -100,7 +113,7 @@ Result<void> make_file(const Directory& directory, const TopicId& id, std::int32
 
 Result<std::optional<OffsetsFile>> OffsetsFile::open(const DataDir& data_dir, std::string_view group,
                                                      std::string_view topic, const TopicId& id, std::int32_t partitions,
-                                                     Access access, const std::string* join_as) {
+                                                     Access access, const MemberEntry* join_as) {
   if (access == Access::read) {
     const auto groups = data_dir.root().open_directory(kGroupsDirectory);
     if (!groups) return std::nullopt;
@@ -146,7 +159,9 @@ Result<std::pair<OffsetsFile::Guard, OffsetsFile>> OffsetsFile::open_to_write(co
   TRY(group_directory.sync());
   TRY(groups.sync());
   TRY(data_dir.root().sync());
-  return std::pair(Guard{std::move(directory), std::move(lock)}, OffsetsFile(std::move(*file)));
+  OffsetsFile opened(std::move(*file));
+  opened.mapping_ = TRY(Mapping::map(opened.file_, kSlotsAt, true));
+  return std::pair(Guard{std::move(directory), std::move(lock)}, std::move(opened));
 }
 
 Result<std::optional<CommittedOffset>> OffsetsFile::load(PartitionId partition) const {
@@ -170,51 +185,119 @@ Result<void> OffsetsFile::clear(PartitionId partition) {
 }
 
 Result<bool> OffsetsFile::claim(PartitionId partition) {
-  return try_lock_range(file_, slot_range(partition), LockKind::exclusive);
+  if (!TRY(try_lock_range(file_, slot_range(partition), LockKind::exclusive))) return false;
+  const auto number = static_cast<std::uint32_t>(entry_ ? *entry_ + 1 : 0);
+  auto noted = file_.write_at(std::as_bytes(std::span(&number, 1)), slot_range(partition).start + kOwnerAt);
+  if (!noted) {
+    unlock_range(file_, slot_range(partition));
+    return std::unexpected(std::move(noted).error());
+  }
+  count_held(+1);
+  return true;
 }
+
 void OffsetsFile::release(PartitionId partition) {
   unlock_range(file_, slot_range(partition));
+  count_held(-1);
 }
+
 Result<bool> OffsetsFile::claimed_elsewhere(PartitionId partition) const {
   return TRY(lock_held_elsewhere(file_, slot_range(partition))).has_value();
 }
 
-Result<void> OffsetsFile::join(const std::string& command) {
+Result<std::optional<MemberEntry>> OffsetsFile::owner(PartitionId partition) const {
+  if (!TRY(claimed_elsewhere(partition))) return std::nullopt;
+  std::uint32_t number = 0;
+  TRY(file_.read_at(std::as_writable_bytes(std::span(&number, 1)), slot_range(partition).start + kOwnerAt));
+  if (number == 0 || number > kMembersMax) return std::nullopt;
+  const int entry = static_cast<int>(number) - 1;
+  if (entry == entry_ || !TRY(lock_held_elsewhere(file_, member_range(entry)))) return std::nullopt;
+  return TRY(read_member(entry));
+}
+
+void OffsetsFile::count_held(std::int32_t change) const {
+  if (entry_) member_in(mapping_, *entry_).held.fetch_add(change, std::memory_order_relaxed);
+}
+
+Result<void> OffsetsFile::join(const MemberEntry& member) {
   for (int entry = 0; entry < kMembersMax; ++entry) {
     if (!TRY(try_lock_range(file_, member_range(entry), LockKind::exclusive))) continue;
-    RawMember raw{};
+    RawMember& raw = member_in(mapping_, entry);
+    raw.held.store(0, std::memory_order_relaxed);
     raw.pid = ::getpid();
+    raw.fixed = member.fixed;
     std::array<char, 64> host{};
     ::gethostname(host.data(), host.size() - 1);
     copy_text(raw.host, host.data());
-    copy_text(raw.command, command);
-    TRY(file_.write_at(std::as_bytes(std::span(&raw, 1)), member_range(entry).start));
+    copy_text(raw.command, member.command);
     entry_ = entry;
     return {};
   }
   return fail(Code::busy, fmt::format("{}: {} members live already", file_.path(), kMembersMax));
 }
 
+void OffsetsFile::leave() {
+  if (entry_) unlock_range(file_, member_range(*entry_));
+  entry_.reset();
+}
+
+Result<MemberEntry> OffsetsFile::read_member(int entry) const {
+  RawMember raw{};
+  TRY(file_.read_at(std::as_writable_bytes(std::span(&raw, 1)), member_range(entry).start));
+  return described_by(raw);
+}
+
 Result<std::vector<MemberEntry>> OffsetsFile::other_members() const {
   std::vector<MemberEntry> members;
   for (int entry = 0; entry < kMembersMax; ++entry) {
     if (entry == entry_ || !TRY(lock_held_elsewhere(file_, member_range(entry)))) continue;
-    RawMember raw{};
-    TRY(file_.read_at(std::as_writable_bytes(std::span(&raw, 1)), member_range(entry).start));
-    members.push_back({raw.pid, text_of(raw.host), text_of(raw.command)});
+    members.push_back(TRY(read_member(entry)));
   }
   return members;
 }
 
-Error OffsetsFile::in_use(std::string_view consumer, std::string_view topic, PartitionId partition) const {
-  std::string owners;
-  if (const auto members = other_members()) {
-    for (const MemberEntry& member : *members) {
-      owners += fmt::format("{}pid {} ({})", owners.empty() ? "" : ", ", member.pid, member.command);
+Result<Members> OffsetsFile::members() const {
+  ASSERT(entry_);
+  Members members;
+  for (int entry = 0; entry < kMembersMax; ++entry) {
+    if (entry == entry_) {
+      members.self = members.shares.size();
+    } else if (!TRY(lock_held_elsewhere(file_, member_range(entry)))) {
+      continue;
     }
+    const RawMember& raw = member_in(mapping_, entry);
+    // Nothing in the table is believed further than this: it may have been written to by anybody.
+    members.shares.push_back({std::max(raw.fixed, 0), raw.held.load(std::memory_order_relaxed)});
+    members.entries.push_back(entry);
   }
-  return {Code::busy, fmt::format("consumer \"{}\" is in use: partition {} of \"{}\" is claimed by {}", consumer,
-                                  partition.value, topic, owners.empty() ? "another process" : owners)};
+  return members;
+}
+
+Result<bool> OffsetsFile::still_live(const Members& members) const {
+  for (const int entry : members.entries)
+    if (entry != entry_ && !TRY(lock_held_elsewhere(file_, member_range(entry)))) return false;
+  return true;
+}
+
+Error OffsetsFile::in_use(std::string_view consumer, std::string_view topic,
+                          std::optional<PartitionId> partition) const {
+  std::vector<MemberEntry> users;
+  if (partition) {
+    if (const auto owner = this->owner(*partition); owner && *owner) users.push_back(**owner);
+  }
+  if (users.empty()) users = other_members().value_or(std::vector<MemberEntry>());
+  std::string names;
+  for (const MemberEntry& user : users)
+    names += fmt::format("{}pid {} ({})", names.empty() ? "" : ", ", user.pid, user.command);
+  const std::string what = partition ? fmt::format("partition {} of \"{}\" is claimed by", partition->value, topic)
+                                     : fmt::format("topic \"{}\" is read by", topic);
+  return {Code::busy, fmt::format("consumer \"{}\" is in use: {} {}", consumer, what,
+                                  names.empty() ? std::string_view("another process") : std::string_view(names))};
+}
+
+WakeWord& OffsetsFile::wake() const {
+  ASSERT(mapping_);
+  return *reinterpret_cast<WakeWord*>(mapping_.data() + kWakeAt);
 }
 
 Result<std::vector<GroupTopic>> list_group_topics(const DataDir& data_dir) {

@@ -1,17 +1,22 @@
-// The committed offsets of a consumer group in one topic, and who may commit them. Never members' duties: what to claim
-// is decided elsewhere.
+// The committed offsets of a consumer group in one topic, who may commit them, and the table of its members. What a
+// member is to claim is decided elsewhere (group/membership.h).
 //
 //   DIR/groups/<group>/<topic>/offsets
 //      0       8  magic "leatof01"
 //      8      16  topic id; a file of another topic of the same name counts as none
 //     24       4  CRC-32C of the bytes before
-//     64       4  wake word: members have come or gone
-//   4096   64x256 member entries: pid i64, host name 64 bytes, command 184 bytes, both ended by a zero
-//  20480  n x 128 one slot pair per partition (base/checked_slots.h): next offset i64, time of the commit i64 (ms)
+//     64       4  wake word: members have come or gone, or a partition was given up
+//   4096   64x256 member entries: pid i64, host name 64 bytes, partitions it named i32 (0: it shares), partitions it
+//                 holds i32, command 176 bytes; the texts end with a zero
+//  20480  n x 128 per partition a slot pair (base/checked_slots.h): next offset i64, time of the commit i64 (ms);
+//  behind
+//                 it, at byte 64, the number of its owner's member entry u32, from 1
 //
 // Byte order of the machine. Locks (open file description) are byte ranges of the file itself: the one on a partition's
 // slot pair is the ownership of that partition in the group, so a commit needs no other guard; the one on a member
-// entry says that the member lives. The file is not unlinked alone.
+// entry says that the member lives. The kernel drops both when the process dies. What the entries say is for people and
+// for sharing out; who owns what is the locks alone. Writers map the first 20480 bytes, so the file is never truncated;
+// it is not unlinked alone.
 #pragma once
 
 #include <optional>
@@ -19,6 +24,8 @@
 #include <vector>
 
 #include "leat/base/checked_slots.h"
+#include "leat/base/futex.h"
+#include "leat/group/membership.h"
 #include "leat/log/data_dir.h"
 #include "leat/log/partition_state.h"
 
@@ -33,8 +40,16 @@ struct CommittedOffset {
 // A living member of a group, as it described itself.
 struct MemberEntry {
   std::int64_t pid = 0;
-  std::string host;
-  std::string command;
+  std::string host = {};
+  std::string command = {};
+  std::int32_t fixed = 0;  // partitions it named; 0: it shares
+};
+
+// The members of a topic that live, ranked by the place of their entries.
+struct Members {
+  std::vector<MemberShare> shares;
+  std::vector<int> entries;  // of each, its place in the table
+  std::size_t self = 0;      // which of them is this open file's
 };
 
 class OffsetsFile {
@@ -43,11 +58,11 @@ class OffsetsFile {
 
   // Opens the file of `group` in `topic`. With Access::write it is made when missing or left over from an earlier topic
   // of that name, durably; with Access::write_anew, also when its header is damaged. nullopt: read access, and there is
-  // none for this topic. With `join_as`, this process is a member on return: nobody can have removed the file in
-  // between. Errors: damaged (the header), io, permission, busy.
+  // none for this topic. With `join_as`, this process is a member on return, described like that (pid and host are
+  // filled in): nobody can have removed the file in between. Errors: damaged (the header), io, permission, busy.
   static Result<std::optional<OffsetsFile>> open(const DataDir& data_dir, std::string_view group,
                                                  std::string_view topic, const TopicId& id, std::int32_t partitions,
-                                                 Access access, const std::string* join_as = nullptr);
+                                                 Access access, const MemberEntry* join_as = nullptr);
 
   const std::string& path() const { return file_.path(); }
 
@@ -64,13 +79,25 @@ class OffsetsFile {
   Result<bool> claim(PartitionId partition);
   void release(PartitionId partition);
   Result<bool> claimed_elsewhere(PartitionId partition) const;
+  // Who has claimed the partition through another open file; nullopt when nobody has, or it is no member.
+  Result<std::optional<MemberEntry>> owner(PartitionId partition) const;
 
-  // Writes this process's entry and keeps its lock. Errors: busy (64 members live), io.
-  Result<void> join(const std::string& command);
+  // Writes this process's entry and keeps its lock. Errors: busy (64 members live), io. Others are told by announce(),
+  // also after leave().
+  Result<void> join(const MemberEntry& member);
+  void leave();
   // The members that live, this one left out.
   Result<std::vector<MemberEntry>> other_members() const;
-  // The error for a partition that somebody else has claimed: busy, naming them.
-  Error in_use(std::string_view consumer, std::string_view topic, PartitionId partition) const;
+  // All that live, as sharing out sees them. This open file must be a member.
+  Result<Members> members() const;
+  // Whether all of them still do.
+  Result<bool> still_live(const Members& members) const;
+  // The error for what somebody else is using: busy, naming the owner of `partition`, or else every member.
+  Error in_use(std::string_view consumer, std::string_view topic, std::optional<PartitionId> partition) const;
+
+  // Changes whenever members come or go or give up a partition, unless they are killed. Only with write access.
+  WakeWord& wake() const;
+  void announce() const { wake_all(wake()); }
 
  private:
   // A locked directory.
@@ -80,12 +107,15 @@ class OffsetsFile {
   };
 
   explicit OffsetsFile(File file) : file_(std::move(file)) {}
+  Result<MemberEntry> read_member(int entry) const;
+  void count_held(std::int32_t change) const;
   static Result<std::pair<Guard, OffsetsFile>> open_to_write(const DataDir& data_dir, std::string_view group,
                                                              std::string_view topic, const TopicId& id,
                                                              std::int32_t partitions, bool replace_damaged);
 
   File file_;
-  std::optional<int> entry_;
+  Mapping mapping_;           // of the header and the member entries; with write access only
+  std::optional<int> entry_;  // this member's
 };
 
 // The groups in a data directory that have offsets, and the topics each has them for, by name.

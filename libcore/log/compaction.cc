@@ -240,6 +240,7 @@ Result<void> compact_partition(Partition& partition, TimestampMs now) {
   scope.start = std::max(scope.start, scope.bases.front());
   const Survivors survivors = TRY(mark_survivors(directory, scope));
   const std::int64_t tombstone_ms = partition.topic().settings().retention_ms.value_or(kTombstoneRetention.count());
+  TRY(keep_producers(partition, scope.bases.back()));
   scope.bases.pop_back();
   // A tombstone may go only once nothing that it superseded is left before it: else the older value would come back.
   bool all_gone_before = true;

@@ -33,6 +33,9 @@ std::string log_file_name(Offset base) {
 std::string index_file_name(Offset base) {
   return segment_file_name(base, ".index");
 }
+std::string producers_file_name(Offset base) {
+  return segment_file_name(base, ".producers");
+}
 std::string time_index_file_name(Offset base) {
   return segment_file_name(base, ".timeindex");
 }

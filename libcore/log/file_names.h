@@ -18,12 +18,15 @@ inline constexpr std::string_view kTopicFile = "topic.toml";
 inline constexpr std::string_view kStateFile = "state";
 inline constexpr std::string_view kStartFile = "start";
 inline constexpr std::string_view kCutDirectory = "cut";
+inline constexpr std::string_view kProducersDirectory = "producers";
 inline constexpr std::string_view kOffsetsFile = "offsets";
 
 // "00000000000000000042.log": twenty digits, as in Kafka, so that names sort like offsets.
 std::string log_file_name(Offset base);
 std::string index_file_name(Offset base);
 std::string time_index_file_name(Offset base);
+// What idempotent producers had written when the segment began.
+std::string producers_file_name(Offset base);
 // The rewritten form of a segment, before it takes its place.
 std::string compacting_file_name(Offset base);
 // The base offset in the name of a .log file; nullopt for every other name.

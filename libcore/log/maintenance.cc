@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "leat/log/file_names.h"
+#include "leat/log/producer_state.h"
 #include "leat/log/retention.h"
 #include "leat/log/segment_index.h"
 
@@ -90,19 +91,27 @@ Result<TimestampMs> segment_max_timestamp(const Directory& partition, Offset bas
   return TRY(find_max_timestamp(partition, base)).value;
 }
 
+Result<void> keep_producers(const Partition& partition, Offset base) {
+  if (!partition.topic().directory().exists(kProducersDirectory)) return {};
+  return snapshot_producers(partition.directory(), base);
+}
+
 Result<void> unlink_retired(const Partition& partition, Offset log_start) {
   const Directory& directory = partition.directory();
   const std::vector<Offset> bases = TRY(list_segments(directory));
-  bool any = false;
-  for (std::size_t i = 0; i + 1 < bases.size() && bases[i + 1] <= log_start; ++i) {
+  std::size_t retired = 0;
+  while (retired + 1 < bases.size() && bases[retired + 1] <= log_start) ++retired;
+  if (retired == 0) return {};
+  TRY(keep_producers(partition, bases[retired]));
+  for (std::size_t i = 0; i < retired; ++i) {
     // The log last: a segment without its index is slow, an index without its segment is litter.
     TRY(directory.unlink(index_file_name(bases[i])));
     TRY(directory.unlink(time_index_file_name(bases[i])));
     TRY(directory.unlink(compacting_file_name(bases[i])));
+    TRY(directory.unlink(producers_file_name(bases[i])));
     TRY(directory.unlink(log_file_name(bases[i])));
-    any = true;
   }
-  return any ? directory.sync() : Result<void>{};
+  return directory.sync();
 }
 
 Result<void> apply_retention(Partition& partition, TimestampMs now) {

@@ -34,6 +34,10 @@ class MaintenanceGuard {
 // read is kept).
 Result<void> apply_retention(Partition& partition, TimestampMs now);
 
+// Before the segments below `base` are changed or removed: keeps what idempotent producers have in them, if the topic
+// has any such producer. Errors: damaged, io.
+Result<void> keep_producers(const Partition& partition, Offset base);
+
 // Unlinks the sealed segments that lie wholly below the durable log start. Lock required: maintenance.
 Result<void> unlink_retired(const Partition& partition, Offset log_start);
 

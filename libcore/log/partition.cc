@@ -270,10 +270,11 @@ bool Partition::reads_back(const LogEnd& from, const LogEnd& to) const {
 
 // ---- Appending ----
 
-Result<Appended> Partition::append(std::span<EncodedBatch> batches) {
+Result<Appended> Partition::append(std::span<EncodedBatch> batches, const Admit& admit) {
   const DirectoryLock lock = TRY(DirectoryLock::acquire(directory_, topic_->data_dir().lock_timeout()));
   TRY(prepare());
   LogEnd end = TRY(published());
+  if (admit) TRY(admit(end));
   TRY(cut_unpublished(end));
   const std::int64_t segment_bytes = effective_segment_bytes(topic_->settings());
   Appended appended{end.end, end.end, end.epoch};

@@ -35,7 +35,10 @@ class Partition {
   // Appends the batches in order, all under one hold of the append lock, unless a roll comes between them; each batch
   // is whole or absent. On success they survive the death of every process, not yet loss of power. On an error those
   // already appended stay. Errors: io (nothing of the failed batch remains), busy, damaged, not_found (topic deleted).
-  Result<Appended> append(std::span<EncodedBatch> batches);
+  // `admit`, when given, is asked under the append lock with the end they would go to; an error of it is returned and
+  // nothing is written.
+  using Admit = std::function<Result<void>(const LogEnd& end)>;
+  Result<Appended> append(std::span<EncodedBatch> batches, const Admit& admit = {});
 
   // Returns when everything before `appended.end` is durable: syncs on behalf of all writers, or waits for the one who
   // does. Errors: io (a sync failed, or the log was cut since: not acknowledged), busy (nobody got on with it for the

@@ -295,4 +295,9 @@ Result<std::optional<BatchAt>> PartitionReader::next(const VisibleRange& range) 
   }
 }
 
+Result<VisibleRange> visible_range(Topic& topic, PartitionId id, bool uncommitted) {
+  PartitionReader reader = TRY(PartitionReader::open(topic, id, uncommitted));
+  return reader.visible();
+}
+
 }  // namespace leat

@@ -99,4 +99,7 @@ class PartitionReader {
   std::vector<std::string> notices_;
 };
 
+// What is visible of a partition now. Errors: as PartitionReader::open() and visible().
+Result<VisibleRange> visible_range(Topic& topic, PartitionId id, bool uncommitted = false);
+
 }  // namespace leat

@@ -1,14 +1,19 @@
 """Helpers of the scenarios that run many processes at once."""
 
 import collections
+import contextlib
 import os
 import random
 import re
+import shutil
+import signal
 import subprocess
 import sys
+import tempfile
 import time
 
-LEAT = os.environ.get("LEAT", "leat")
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+LEAT = os.environ.get("LEAT", os.path.join(ROOT, "build", "leat"))
 # Sanitized binaries are many times slower; the same scenarios run with fewer records.
 SLOW = bool(os.environ.get("LEAT_SANITIZER"))
 
@@ -31,6 +36,36 @@ def leat(*arguments, **options):
 
 def fail(message):
     sys.exit(message)
+
+
+@contextlib.contextmanager
+def workplace():
+    """Where run.py has not given a program directories of its own, makes some; at the end nothing of them is left, nor running."""
+    if "LEAT_BUILD" in os.environ:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="leat-", ignore_cleanup_errors=True) as directory:
+        os.chdir(directory)
+        os.environ["LEAT_DATA_DIR"] = os.path.join(directory, "data")
+        try:
+            yield
+        finally:
+            for child in children():
+                os.kill(child, signal.SIGKILL)
+            os.chdir(ROOT)
+
+
+def strace_works():
+    return bool(shutil.which("strace")) and not subprocess.run(["strace", "-o", "/dev/null", "true"], capture_output=True).returncode
+
+
+def children():
+    """The processes that any thread of this one has started and not yet waited for."""
+    found = []
+    for thread in os.listdir("/proc/self/task"):
+        with open(f"/proc/self/task/{thread}/children", encoding="ascii") as file:
+            found += map(int, file.read().split())
+    return found
 
 
 class Follower:

@@ -144,23 +144,34 @@ TEST_CASE("a partition is claimed by one at a time, and free again when its owne
 TEST_CASE("living members are listed with what they said of themselves, and only while they live") {
   OffsetsFixture f;
   OffsetsFile asking = f.writer();
-  must(asking.join("asking"));
+  must(asking.join({.command = "asking"}));
   CHECK(must(asking.other_members()).empty());
   {
     OffsetsFile member = f.writer();
-    must(member.join("leat consume t -c g"));
+    must(member.join({.command = "leat consume t -c g"}));
     REQUIRE(must(member.claim({2})));
     OffsetsFile second = f.writer();
-    must(second.join(std::string(500, 'x')));
+    must(second.join({.command = std::string(500, 'x')}));
     const auto members = must(asking.other_members());
     REQUIRE(members.size() == 2);
     CHECK(members[0].pid == ::getpid());
     CHECK(!members[0].host.empty());
     CHECK(members[0].command == "leat consume t -c g");
-    CHECK(members[1].command == std::string(183, 'x'));
-    const Error error = asking.in_use("g", "t", {2});
+    CHECK(members[1].command == std::string(175, 'x'));
+    const Error error = asking.in_use("g", "t", PartitionId{2});
     CHECK(error.code == Code::busy);
     CHECK(error.message.find("leat consume t -c g") != std::string::npos);
+    CHECK(error.message.find("xxx") == std::string::npos);
+    CHECK(must(asking.owner({2}))->command == "leat consume t -c g");
+    CHECK(!must(asking.owner({1})));
+    const Members all = must(asking.members());
+    CHECK(all.shares.size() == 3);
+    CHECK(all.self == 0);
+    CHECK(all.shares[1].held == 1);
+    CHECK(must(asking.still_live(all)));
+    second.leave();
+    CHECK(!must(asking.still_live(all)));
+    CHECK(must(asking.other_members()).size() == 1);
     CHECK(error.message.find(std::to_string(::getpid())) != std::string::npos);
   }
   CHECK(must(asking.other_members()).empty());
@@ -178,7 +189,7 @@ TEST_CASE("a file is removed with its last offset, not while one is left or some
     OffsetsFile file = f.writer();
     REQUIRE(must(file.claim({0})));
     must(file.clear({0}));
-    must(file.join("still here"));
+    must(file.join({.command = "still here"}));
     must(remove_when_empty(f.data_dir, "g", "t"));
     CHECK(std::filesystem::exists(f.path()));
   }
