@@ -155,7 +155,7 @@ def sweep(number):
     place = Place(f"place-{number}")
     killed = 0
     for call, times in points(place, command):
-        for n in range(1, min(times, 4 if SLOW else 60) + 1):
+        for n in range(1, min(times, 1 if SLOW else 60) + 1):
             place = Place(f"place-{number}")
             inject = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"inject={call}:signal=KILL:when={n}"]
             done = place.run(*command, prefix=inject, input=sent(command), timeout=60)

@@ -61,7 +61,7 @@ def slot(topic, runs, turn, generator, partitions):
                 return
             run = Run(topic, len(runs))
             runs.append(run)
-        produce(topic, run, generator.uniform(0.005, 0.15))
+        produce(topic, run, generator.uniform(0.005, 0.15) * (10 if processes.SLOW else 1))
 
 
 def acknowledged(run):

@@ -77,7 +77,7 @@ for cut in range(CUTS):
     threads = [threading.Thread(target=produce, args=(slot, path, stopped)) for slot, path in enumerate(round_paths)]
     for thread in threads:
         thread.start()
-    time.sleep(random_generator.uniform(0.1, 0.5))
+    time.sleep(random_generator.uniform(0.1, 0.5) * (10 if processes.SLOW else 1))
     descriptor = os.open(directory, os.O_RDONLY)
     acknowledged |= {path: os.path.getsize(path) for path in round_paths}
     try:
