@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What `meson install` puts down is where Debian expects it, and a program outside the tree compiles against it through
-# pkg-config, produces and consumes; the installed leat reads what the program wrote.
+# pkg-config, produces, ingests exactly once and consumes in a group; the installed leat reads what the program wrote.
 set -euo pipefail
 
 root=$PWD/root
@@ -34,6 +34,9 @@ acknowledged at offset 0
 acknowledged at offset 1
 user-1: hello
 user-1: again
+6000 appended, 0 there already
+4000 appended, 6000 there already
+10000 counted by two members
 END
 "$root$prefix/bin/leat" -D "$PWD/data" consumer list -O json | grep -q '"consumer": *"program"'
 "$root$prefix/bin/leat" -D "$PWD/data" consume greetings -Bd -k | diff -u <(printf '[user-1] hello\n[user-1] again\n') -
