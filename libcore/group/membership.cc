@@ -12,8 +12,11 @@ std::int32_t share_of(std::span<const MemberShare> members, std::size_t self, st
   if (members[self].fixed > 0) return members[self].fixed;
   std::vector<std::size_t> sharing;
   for (std::size_t i = 0; i < members.size(); ++i) {
-    partitions -= std::min(partitions, members[i].fixed);
-    if (members[i].fixed == 0) sharing.push_back(i);
+    if (members[i].fixed == 0) {
+      sharing.push_back(i);
+    } else {
+      partitions -= std::clamp(members[i].held, 0, partitions);  // what it named but does not have is still others'
+    }
   }
   const auto count = static_cast<std::int32_t>(sharing.size());
   const std::int32_t even = partitions / count;

@@ -17,6 +17,9 @@ LEAT = os.environ.get("LEAT", os.path.join(ROOT, "build", "leat"))
 # Sanitized binaries are many times slower; the same scenarios run with fewer records.
 SLOW = bool(os.environ.get("LEAT_SANITIZER"))
 
+# Whoever runs this in the background may have SIGINT ignored, and what is ignored at the start stays so in leat.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 def seeded(default=None):
     """A random generator whose seed is printed, and may be given as LEAT_SEED to run the same again."""
@@ -56,6 +59,8 @@ def workplace():
 
 
 def strace_works():
+    if os.environ.get("LEAT_SANITIZER") == "asan":
+        return False  # its search for leaks does not work under ptrace
     return bool(shutil.which("strace")) and not subprocess.run(["strace", "-o", "/dev/null", "true"], capture_output=True).returncode
 
 

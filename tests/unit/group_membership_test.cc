@@ -92,13 +92,15 @@ TEST_CASE("when a member leaves, nothing moves but what it had") {
 }
 
 TEST_CASE("members that name their partitions are given exactly those, the others share the rest") {
-  const Shares members = {{.fixed = 3}, {}, {}, {.fixed = 1}};
+  const Shares members = {{.fixed = 3, .held = 3}, {}, {}, {.fixed = 1, .held = 1}};
   CHECK(shares_of(members, 10)[0] == 3);
   CHECK(shares_of(members, 10)[1] + shares_of(members, 10)[2] == 6);
   CHECK(shares_of(members, 10)[3] == 1);
   // More named than there are, as a table written to by somebody else may say.
-  const Shares greedy = {{.fixed = 2'000'000'000}, {}, {.fixed = 2'000'000'000}};
+  const Shares greedy = {{.fixed = 2'000'000'000, .held = 2'000'000'000}, {}, {.fixed = 1, .held = -7}, {.fixed = 9, .held = 20}};
   CHECK(shares_of(greedy, 10)[1] == 0);
+  // One that has only just joined, and may be refused.
+  CHECK(shares_of({{.fixed = 1}, {}}, 1)[1] == 1);
 }
 
 TEST_CASE("over many topics the partitions left over do not all go to the same member") {
