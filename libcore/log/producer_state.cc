@@ -176,10 +176,15 @@ std::uint64_t hash_of_record(std::optional<std::string_view> key, std::optional<
 }
 
 Result<ProducerTable> read_producers(const Directory& partition, const LogEnd& end) {
-  std::vector<Offset> bases = TRY(list_segments(partition));
-  std::erase_if(bases, [&](Offset base) { return base > end.segment_base; });
-  if (bases.empty()) return ProducerTable{end.end, {}};
-  return walk_from_snapshot(partition, bases, end.position);
+  // A segment may be retired between listing and opening; then there is a snapshot at the next.
+  constexpr int kAttempts = 5;
+  for (int attempt = 1;; ++attempt) {
+    std::vector<Offset> bases = TRY(list_segments(partition));
+    std::erase_if(bases, [&](Offset base) { return base > end.segment_base; });
+    if (bases.empty()) return ProducerTable{end.end, {}};
+    auto table = walk_from_snapshot(partition, bases, end.position);
+    if (table || table.error().code != Code::not_found || attempt == kAttempts) return table;
+  }
 }
 
 Result<void> snapshot_producers(const Directory& partition, Offset base) {

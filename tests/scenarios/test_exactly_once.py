@@ -16,6 +16,7 @@ import shutil
 import signal
 import subprocess
 import threading
+import time
 
 import processes
 from processes import LEAT, fail, leat
@@ -70,7 +71,8 @@ class Other(threading.Thread):
     def __init__(self, topic):
         super().__init__(daemon=True)
         self.topic, self.stopping, self.count = topic, threading.Event(), 0
-        self.process = subprocess.Popen([LEAT, "produce", topic, "-O", "text"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        with open("receipts", "wb") as receipts:
+            self.process = subprocess.Popen([LEAT, "produce", topic, "-O", "text"], stdin=subprocess.PIPE, stdout=receipts)
         self.start()
 
     def run(self):
@@ -84,10 +86,11 @@ class Other(threading.Thread):
     def end(self):
         self.stopping.set()
         self.join()
-        receipts, _ = self.process.communicate(timeout=60)
-        if self.process.returncode:
-            fail(f"the other producer ended with {self.process.returncode}")
-        return collections.Counter(int(line.split()[1]) for line in receipts.splitlines())
+        self.process.stdin.close()
+        if status := self.process.wait(60):
+            fail(f"the other producer ended with {status}")
+        with open("receipts", "rb") as receipts:
+            return by_partition(receipts)
 
 
 class Contents:
@@ -146,39 +149,57 @@ def complain_unless_same(got, expected, who):
          f"{missing[:2]}; record {first} is {got[first:first + 1]} instead of {expected[first:first + 1]}")
 
 
-def kill_once(topic, keyed, file, generator, strace):
-    """Runs it and kills it; whether it was killed, or had succeeded before."""
-    flags = generator.choice([[], ["--batch-size", "1KiB"], ["--batch-size", "16KiB", "--compression", "lz4"]])
-    arguments = command(topic, keyed, *flags, file=file)
-    delay = 10**3
-    if strace and generator.random() < 0.3:
-        call, number = generator.choice(CALLS), generator.choice([1, 2, 3, 5, 8, 13, 21, 34])
-        arguments = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"inject={call}:signal=KILL:when={number}", *arguments]
-    else:
-        delay = generator.uniform(0.001, 0.06)
-    process = subprocess.Popen(arguments, stderr=subprocess.PIPE)
-    try:
-        _, said = process.communicate(timeout=delay)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        _, said = process.communicate()
-    if process.returncode not in (0, -signal.SIGKILL, 128 + signal.SIGKILL):
-        fail(f"{' '.join(arguments)}: status {process.returncode}: {said.decode().strip()}")
-    return process.returncode != 0
+class Killer:
+    """Runs `leat produce` and kills it, at moments spread over the time it takes on this machine."""
+
+    def __init__(self, generator):
+        self.generator, self.strace = generator, processes.strace_works()
+        leat("topic", "create", "measured", "--segment-size", "64KiB")
+        path = Input("measured.csv", generator).path
+        # Not all of the time it takes: most runs are to be killed.
+        self.seconds = max(0.06, 0.6 * min(self.measure(path, f"measured-{n}") for n in range(5)))
+
+    @staticmethod
+    def measure(path, name):
+        started = time.monotonic()
+        produce_in_full("measured", True, file=path, name=name)
+        return time.monotonic() - started
+
+    def until_done(self, topic, keyed, file, between=lambda: None):
+        """Kills it until it succeeds, with something done after each kill; how many kills that took."""
+        kills = 0
+        # Longer each time: in the end it succeeds on the slowest machine.
+        while self.once(topic, keyed, file, self.seconds * (1 + kills / 20)):
+            kills += 1
+            if kills > 8 * KILLS:
+                fail(f"{topic}: killed {kills} times, and no nearer to the end")
+            between()
+        return kills
+
+    def once(self, topic, keyed, file, seconds):
+        """Whether it was killed; else it has succeeded."""
+        flags = self.generator.choice([[], ["--batch-size", "1KiB"], ["--batch-size", "16KiB", "--compression", "lz4"]])
+        arguments = command(topic, keyed, *flags, file=file)
+        delay = self.generator.uniform(0.001, seconds)
+        if self.strace and self.generator.random() < 0.3:
+            call, number = self.generator.choice(CALLS), self.generator.choice([1, 2, 3, 5, 8, 13, 21, 34])
+            arguments = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"inject={call}:signal=KILL:when={number}", *arguments]
+            delay = 120
+        process = subprocess.Popen(arguments, stderr=subprocess.PIPE)
+        try:
+            _, said = process.communicate(timeout=delay)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            _, said = process.communicate()
+            if delay == 120:
+                fail(f"{' '.join(arguments)}: it does not end")
+        if process.returncode not in (0, -signal.SIGKILL, 128 + signal.SIGKILL):
+            fail(f"{' '.join(arguments)}: status {process.returncode}: {said.decode().strip()}")
+        return process.returncode != 0
 
 
-def kill_until_done(topic, keyed, file, generator, strace, between=lambda: None):
-    """Kills it until it succeeds, with something done after each kill; how many kills that took."""
-    kills = 0
-    while kill_once(topic, keyed, file, generator, strace):
-        kills += 1
-        if kills > 4 * KILLS:
-            fail(f"{topic}: killed {kills} times, and no nearer to the end")
-        between()
-    return kills
-
-
-def killed_and_resumed(partitions, keyed, generator, strace):
+def killed_and_resumed(partitions, keyed, killer):
+    generator = killer.generator
     kills = midway = rounds = 0
     while kills < KILLS or midway < KILLS // 3:
         topic = f"{'keyed' if keyed else 'keyless'}-{partitions}-{rounds}"
@@ -187,7 +208,7 @@ def killed_and_resumed(partitions, keyed, generator, strace):
         given = Input("big.csv", generator)
         other = Other(topic)
         lines = []  # of the input, in the topic after each kill
-        more = kill_until_done(topic, keyed, given.path, generator, strace, lambda: lines.append(count_lines(topic)))
+        more = killer.until_done(topic, keyed, given.path, lambda: lines.append(count_lines(topic)))
         others = other.end()
         midway += sum(0 < count < LINES for count in lines)
         contents = check(topic, given.records(keyed), keyed, partitions, f"{topic}, after {more} kills")
@@ -205,8 +226,9 @@ def count_lines(topic):
     return sum(not line.startswith(b"other ") for line in leat("consume", topic, "-Bd").splitlines())
 
 
-def with_retention(partitions, keyed, generator, strace):
+def with_retention(partitions, keyed, killer):
     """The log's start moves on between the kills; what is gone is counted by the offsets."""
+    generator = killer.generator
     kills = rounds = moved = 0
     while kills < KILLS // 2:
         topic = f"retained-{partitions}-{rounds}"
@@ -221,7 +243,7 @@ def with_retention(partitions, keyed, generator, strace):
                 # So many that nothing of the input is left but its count.
                 floods.update(flood(topic, partitions))
 
-        more = kill_until_done(topic, keyed, given.path, generator, strace, between)
+        more = killer.until_done(topic, keyed, given.path, between)
         others = other.end() + floods
         contents = Contents(topic)
         expected = {0: given.records(keyed)} if partitions == 1 else expected_by_partition(given.records(keyed), keyed, partitions, contents)
@@ -243,8 +265,11 @@ def with_retention(partitions, keyed, generator, strace):
 def flood(topic, partitions):
     """Writes as many other records as retention keeps, and rolls; their number by partition."""
     text = "".join(f"other {n:0200}\n" for n in range(450 * partitions)).encode()
-    receipts = leat("produce", topic, "-O", "text", "--batch-size", "1KiB", input=text)
-    return collections.Counter(int(line.split()[1]) for line in receipts.splitlines())
+    return by_partition(leat("produce", topic, "-O", "text", "--batch-size", "1KiB", input=text).splitlines())
+
+
+def by_partition(receipts):
+    return collections.Counter(int(line.split()[1]) for line in receipts)
 
 
 def cuts():
@@ -282,15 +307,18 @@ def ends(topic, what):
     return tuple(row[what] for row in json.loads(leat("partition", "list", topic, "-O", "json")))
 
 
-def after_recovery(name, between, generator, strace):
-    """Something happens to the directory after each kill, while nobody has it open."""
+def after_recovery(name, between, killer):
+    """Something happens to the directory between any two runs, while nobody has it open."""
+    generator = killer.generator
     kills = rounds = 0
     while kills < KILLS // 2:
         keyed, partitions = rounds % 2 == 0, 3
         topic = f"{name}-{rounds}"
         leat("topic", "create", topic, "-p", str(partitions), "--segment-size", "64KiB")
         given = Input("big.csv", generator)
-        more = kill_until_done(topic, keyed, given.path, generator, strace, lambda: between(topic, generator))
+        produce_in_full(topic, keyed, "-n", str(generator.randrange(LINES // 2)), file=given.path)
+        between(topic, generator)
+        more = killer.until_done(topic, keyed, given.path, lambda: between(topic, generator))
         check(topic, given.records(keyed), keyed, partitions, f"{topic}, after {more} kills")
         kills += more
         rounds += 1
@@ -351,19 +379,20 @@ def fresh_directory(name):
 
 def main():
     generator = processes.seeded()
-    strace = processes.strace_works()
+    killer = Killer(generator)
+    print(f"kills come within {killer.seconds * 1000:.0f} ms", flush=True)
     one_process_at_a_time(generator)
     for partitions in (1, 7):
         for keyed in (True, False):
             fresh_directory(f"{partitions}-{keyed}")
-            topic, given = killed_and_resumed(partitions, keyed, generator, strace)
+            topic, given = killed_and_resumed(partitions, keyed, killer)
             refusals(topic, keyed, partitions, given, generator)
-    with_retention(1, True, generator, strace)
-    with_retention(7, False, generator, strace)
+    with_retention(1, True, killer)
+    with_retention(7, False, killer)
     fresh_directory("recovered")
-    after_recovery("stateless", without_state, generator, strace)
+    after_recovery("stateless", without_state, killer)
     fresh_directory("torn")
-    after_recovery("torn", torn_copy, generator, strace)
+    after_recovery("torn", torn_copy, killer)
     if not cuts():
         fail("no torn batch was cut: nothing was shown")
     print(f"torn: recovery has cut {len(cuts())} torn batches")
