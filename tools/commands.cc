@@ -81,12 +81,35 @@ constexpr std::array kTable = {
     CommandRow{"inspect", "dump", "list the batches in the files of a topic",
                "leat inspect dump readings\n"
                "leat inspect dump readings -p 0 --from 100 --to 199\n"
-               "leat inspect dump readings --deep -O json",
+               "leat inspect dump readings --deep -O json\n"
+               "leat inspect dump readings --hex --from 17 --to 17",
                make_inspect_dump},
     CommandRow{"inspect", "index", "list index entries and whether they point at batches",
                "leat inspect index readings\n"
                "leat inspect index readings -p 1",
                make_inspect_index},
+    CommandRow{"inspect", "verify", "find what is damaged in a topic, or in the whole data directory",
+               "leat inspect verify\n"
+               "leat inspect verify readings --deep\n"
+               "leat inspect verify --deep -O json",
+               make_inspect_verify},
+    CommandRow{"inspect", "proof", "prove that a record is in a log, or that a log only grew",
+               "leat inspect proof readings 17 > proof.json\n"
+               "leat inspect proof --verify proof.json --checkpoint checkpoint --key log.key.pub\n"
+               "leat inspect proof readings --consistency 1000 2000 > growth.json\n"
+               "leat inspect proof readings --export-tlog /srv/www/readings --sign log.key",
+               make_inspect_proof},
+    CommandRow{"inspect", "checkpoint", "print the size and the root of a log's tree, signed",
+               "leat inspect checkpoint readings --sign log.key > checkpoint\n"
+               "leat inspect checkpoint readings -p 0 --size 1000 -O json",
+               make_inspect_checkpoint},
+    CommandRow{"inspect", "keygen", "make a key that signs checkpoints",
+               "leat inspect keygen example.com/readings --out log.key", make_inspect_keygen},
+    CommandRow{"", "repair", "mend a damaged topic, and say what goes",
+               "leat repair readings\n"
+               "leat repair readings --execute\n"
+               "leat repair readings -p 0 --execute --yes -O json",
+               make_repair},
     CommandRow{"check", "consumer", "tell a monitoring system whether a consumer keeps up",
                "leat check consumer alerts --lag-warn 100 --lag-crit 1000\n"
                "leat check consumer alerts --age-crit 5m\n"

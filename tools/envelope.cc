@@ -99,7 +99,13 @@ void append_envelope(std::string& to, const RecordView& record) {
   append_number(to, record.partition.value);
   to += ",\"offset\":";
   append_number(to, record.offset.value);
-  to += ",\"timestamp\":";
+  to += ',';
+  append_record_members(to, record);
+  to += '}';
+}
+
+void append_record_members(std::string& to, const RecordView& record) {
+  to += "\"timestamp\":";
   append_number(to, record.timestamp.value);
   append_member(to, "key", record.key);
   append_member(to, "value", record.value);
@@ -108,7 +114,7 @@ void append_envelope(std::string& to, const RecordView& record) {
     if (i != 0) to += ',';
     append_header(to, record.headers[i]);
   }
-  to += "]}";
+  to += ']';
 }
 
 }  // namespace leat::tools

@@ -18,6 +18,8 @@ namespace leat::tools {
 
 // Appends the envelope of `record`, without a newline.
 void append_envelope(std::string& to, const RecordView& record);
+// Its members from the timestamp on: what the record itself is, wherever it lies.
+void append_record_members(std::string& to, const RecordView& record);
 
 // Appends `bytes` as a JSON string when they are UTF-8 and says whether they were; else leaves `to` alone.
 bool append_if_utf8(std::string& to, std::string_view bytes);

@@ -5,7 +5,9 @@
 
 #include "leat/log/inspection.h"
 #include "tools/commands.h"
+#include "tools/hex_dump.h"
 #include "tools/interrupt.h"
+#include "tools/local_directory.h"
 #include "tools/options.h"
 
 namespace leat::tools {
@@ -27,33 +29,21 @@ class Inspect : public Command {
     if (from_ && to_ && *to_ < *from_) {
       return fail(Code::usage, fmt::format("--to {} comes before --from {}", *to_, *from_));
     }
-    const std::string& location = context.globals().data_dir;
-    if (location.find("://") != std::string::npos) {
-      return fail(Code::usage, fmt::format("inspect looks into data directories, and {} is none", location));
-    }
-    TRY(context.open_backend());  // for its checks of the location
-    DataDirOptions options;
-    options.lock_timeout = context.globals().lock_timeout;
-    options.allow_any_file_system = context.globals().allow_any_file_system;
-    const DataDir data_dir = TRY(DataDir::open(location, options));
+    const DataDir data_dir = TRY(open_local_directory(context, "inspect"));
     const Topic topic = TRY(Topic::open(data_dir, topic_, Topic::Access::read));
     if (partitions_.empty()) {
       for (std::int32_t i = 0; i < topic.settings().partitions; ++i) partitions_.push_back(PartitionId{i});
     }
     RowPrinter rows(format_, columns());
     InspectionFindings findings;
-    for (const PartitionId id : partitions_) {
-      const auto partition = TRY(PartitionInspection::open(topic, id));
-      TRY(inspect(id, partition, rows, findings));
-    }
+    for (const PartitionId id : partitions_) TRY(inspect(topic, id, rows, findings));
     TRY(rows.finish("Nothing found"));
     return report(findings);
   }
 
  protected:
   virtual const std::vector<Column>& columns() const = 0;
-  virtual Result<void> inspect(PartitionId id, const PartitionInspection& partition, RowPrinter& rows,
-                               InspectionFindings& findings) = 0;
+  virtual Result<void> inspect(const Topic& topic, PartitionId id, RowPrinter& rows, InspectionFindings& findings) = 0;
 
   OffsetRange range() const {
     OffsetRange range;
@@ -91,8 +81,8 @@ class InspectSegments : public Inspect {
     return table_columns;
   }
 
-  Result<void> inspect(PartitionId id, const PartitionInspection& partition, RowPrinter& rows,
-                       InspectionFindings& findings) override {
+  Result<void> inspect(const Topic& topic, PartitionId id, RowPrinter& rows, InspectionFindings& findings) override {
+    const auto partition = TRY(PartitionInspection::open(topic, id));
     for (const SegmentSummary& segment : TRY(partition.segments(range(), findings))) {
       TRY(rows.add({cell(std::int64_t{id.value}), cell(segment.base.value), cell(segment.next.value),
                     cell(segment.bytes), cell(segment.active ? "active" : "sealed"), cell(segment.offset_entries),
@@ -107,6 +97,7 @@ class InspectDump : public Inspect {
   void add_options(CLI::App& app) override {
     Inspect::add_options(app);
     app.add_flag("--deep", deep_, "decode every record too");
+    app.add_flag("--hex", hex_, "every field of every batch, with its bytes and what they mean; damaged ones too");
   }
 
  private:
@@ -115,11 +106,12 @@ class InspectDump : public Inspect {
         {"PARTITION", "partition"}, {"SEGMENT", "segment"},   {"FIRST", "first"}, {"LAST", "last"},
         {"POSITION", "position"},   {"BYTES", "bytes"},       {"CODEC", "codec"}, {"RECORDS", "records"},
         {"TIME", "time"},           {"MAX TIME", "max_time"}, {"CRC", "crc"}};
-    return table_columns;
+    return hex_ ? hex_dump_columns() : table_columns;
   }
 
-  Result<void> inspect(PartitionId id, const PartitionInspection& partition, RowPrinter& rows,
-                       InspectionFindings& findings) override {
+  Result<void> inspect(const Topic& topic, PartitionId id, RowPrinter& rows, InspectionFindings& findings) override {
+    if (hex_) return hex_dump(topic, id, range(), deep_, rows, findings);
+    const auto partition = TRY(PartitionInspection::open(topic, id));
     return partition.visit_batches(range(), deep_, findings, [&](Offset segment, const BatchAt& batch) -> Result<void> {
       if (stop_requested()) return fail(Code::interrupted, "stopped");
       const BatchHeader& header = batch.header;
@@ -132,6 +124,7 @@ class InspectDump : public Inspect {
   }
 
   bool deep_ = false;
+  bool hex_ = false;
 };
 
 class InspectIndex : public Inspect {
@@ -146,8 +139,8 @@ class InspectIndex : public Inspect {
     return table_columns;
   }
 
-  Result<void> inspect(PartitionId id, const PartitionInspection& partition, RowPrinter& rows,
-                       InspectionFindings& findings) override {
+  Result<void> inspect(const Topic& topic, PartitionId id, RowPrinter& rows, InspectionFindings& findings) override {
+    const auto partition = TRY(PartitionInspection::open(topic, id));
     for (const IndexEntryReport& entry : TRY(partition.index_entries(range(), findings))) {
       const bool good = entry.points_at_batch;
       TRY(rows.add({cell(std::int64_t{id.value}), cell(entry.segment.value), cell(entry.by_time ? "time" : "offset"),

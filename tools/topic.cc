@@ -25,6 +25,7 @@ class TopicCreate : public Command {
     add_setting(app, "max-record-size", "SIZE", "the largest record that is accepted (default: 8MiB)");
     add_setting(app, "cleanup", "delete|compact", "compact keeps the last record of each key for ever");
     add_setting(app, "durability", "sync|os", "os acknowledges before the disk has it (default: sync)");
+    add_setting(app, "proofs", "on|off", "keep a tree of hashes, for proofs (default: on, off with compact)");
     app.add_flag("--if-not-exists", if_not_exists_, "a topic that exists is no error");
     app.add_flag("-d,--dry-run", dry_run_, "only say what would be done");
   }

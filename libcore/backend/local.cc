@@ -70,6 +70,8 @@ class LocalBackend final : public Backend {
     TopicSettings wanted = topic.settings();
     TRY(change(wanted));
     TRY(check_settings(wanted));
+    if (wanted.keeps_proofs() && !topic.settings().keeps_proofs())
+      return fail(Code::usage, "proofs: cannot be switched on later: what was retired meanwhile has no hash");
     TRY(hold_start(topic, wanted));
     const DataDirLock lock = TRY(data_dir_.lock());
     TRY(topic.check_alive());
@@ -167,6 +169,8 @@ class LocalBackend final : public Backend {
     for (PartitionId p{0}; p.value < topic.settings().partitions; p += 1) {
       Partition partition = TRY(Partition::open(topic, p));
       const LogEnd end = TRY(partition.end());
+      // Counted from what stays.
+      TRY(partition.commit({end.end, end.end, end.epoch}));
       TRY(partition.raise_log_start(start_by_records(topic.settings(), end.log_start, end.end)));
     }
     return {};

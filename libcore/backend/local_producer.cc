@@ -13,6 +13,7 @@
 #include "leat/log/named_producer.h"
 #include "leat/log/partition.h"
 #include "leat/log/producer_state.h"
+#include "leat/log/proof_tree.h"
 
 namespace leat {
 
@@ -37,6 +38,7 @@ struct Lane {
   std::size_t finished_bytes = 0;
   std::optional<Appended> uncommitted;
   bool has_appended = false;   // an append has succeeded
+  bool tree_due = false;       // enough was appended since the tree was extended
   std::int64_t given = 0;      // records sent to this partition by a named producer, those counted off included
   ProducerProgress before{};   // what earlier runs of it have there
   std::int64_t epoch = 0;      // of the log when that was read
@@ -264,6 +266,8 @@ class LocalProducer final : public Producer {
       if (!lane || !lane->uncommitted) continue;
       TRY(commit(lane->partition, *lane->uncommitted));
       lane->uncommitted.reset();
+      // Over what is durable by now.
+      if (std::exchange(lane->tree_due, false)) (void)extend_tree(lane->partition);
     }
     acknowledged_ += std::exchange(unacknowledged_, 0);
     report_receipts();
@@ -286,8 +290,12 @@ class LocalProducer final : public Producer {
 
   // Derived files and retention; what goes wrong here never fails an append.
   void maintain(Lane& lane) {
-    if (lane.partition.take_index_due()) lane.partition.index_to_end();
+    if (lane.partition.take_index_due()) {
+      lane.partition.index_to_end();
+      lane.tree_due = true;
+    }
     const bool rolled = lane.partition.take_rolled();
+    lane.tree_due |= rolled;
     if (rolled) {
       if (const auto end = lane.partition.durable_end()) (void)keep_producers(lane.partition, end->segment_base);
     }

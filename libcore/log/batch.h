@@ -4,7 +4,9 @@
 //   offset  width  field                      covered by the CRC
 //        0      8  base offset                no   so that a batch is finished before it is given its offset
 //        8      4  batch length               no   bytes that follow this field
-//       12      4  partition leader epoch     no   the epoch of the partition's page, modulo 2^31
+//       12      4  partition leader epoch     no   what a leader would make of it; here: how many offsets before this
+//       one
+//                                                were not known to be durable when it was appended, at most 2^31 - 1
 //       16      1  magic                      no   2
 //       17      4  CRC-32C                    -    of everything from byte 21 to the end of the batch
 //       21      2  attributes                 yes  bits 0-2 codec, 3 timestamp type, 4 transactional, 5 control
@@ -58,6 +60,8 @@ struct BatchHeader {
 
   std::size_t total_bytes() const { return kBatchLengthPrefixBytes + static_cast<std::size_t>(batch_length); }
   Offset end_offset() const { return base_offset + (std::int64_t{last_offset_delta} + 1); }
+  // Everything before this offset was durable when the batch was appended.
+  Offset durable_before() const { return base_offset - std::int64_t{leader_epoch}; }
   Codec codec() const { return static_cast<Codec>(attributes & 7); }
   bool is_control() const { return (attributes & 0x20) != 0; }
 };

@@ -200,7 +200,8 @@ class Rewriter {
   TimestampMs gap_time_{};
 };
 
-// Puts the rewritten segment in the old one's place and lets its indexes be built anew.
+}  // namespace
+
 Result<void> take_place(Partition& partition, Offset base) {
   const Directory& directory = partition.directory();
   auto renamed = partition.with_append_lock([&]() -> Result<void> {
@@ -226,8 +227,6 @@ Result<void> take_place(Partition& partition, Offset base) {
   unlock_range(state, lock);
   return {};
 }
-
-}  // namespace
 
 Result<void> compact_partition(Partition& partition, TimestampMs now) {
   const LogEnd published = TRY(partition.end());

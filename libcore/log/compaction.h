@@ -17,4 +17,9 @@ inline constexpr Milliseconds kTombstoneRetention = std::chrono::hours(24);
 // Partition::append().
 Result<void> compact_partition(Partition& partition, TimestampMs now);
 
+// Puts the segment that lies written and synced under compacting_file_name(base) in the place of the one of that base,
+// if there is any, under the append lock, and lets its indexes be built anew; what lies beside is gone after an error.
+// Never for the active segment. Lock required: maintenance. Durable on return. Errors: as Partition::append().
+Result<void> take_place(Partition& partition, Offset base);
+
 }  // namespace leat

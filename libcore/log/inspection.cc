@@ -130,7 +130,8 @@ Result<bool> PartitionInspection::pass_bad_place(std::size_t index, const File& 
                                                  InspectionFindings& findings) const {
   const auto next = TRY(find_batch_behind(log, walk.position() + 1, file_bytes, walk.expected() - 1));
   const bool active = index + 1 == bases_.size();
-  if (!next && active && walk.expected() >= durable_end_) {
+  if (active && walk.expected() >= durable_end_ &&
+      TRY(examine_tail(log, walk.position(), walk.expected())).kind != TailVerdict::Kind::damaged) {
     findings.notices.push_back(fmt::format("{}: {} bytes behind the last whole batch, an unfinished write", log.path(),
                                            file_bytes - walk.position()));
     return false;

@@ -5,6 +5,7 @@
 
 #include "leat/log/file_names.h"
 #include "leat/log/producer_state.h"
+#include "leat/log/proof_tree.h"
 #include "leat/log/retention.h"
 #include "leat/log/segment_index.h"
 
@@ -102,12 +103,17 @@ Result<void> unlink_retired(const Partition& partition, Offset log_start) {
   std::size_t retired = 0;
   while (retired + 1 < bases.size() && bases[retired + 1] <= log_start) ++retired;
   if (retired == 0) return {};
-  TRY(keep_producers(partition, bases[retired]));
+  // What is derived goes first: a segment without its index is slow, an index without its segment is litter; and what
+  // must be kept of the segments finds room on a full disk.
   for (std::size_t i = 0; i < retired; ++i) {
-    // The log last: a segment without its index is slow, an index without its segment is litter.
     TRY(directory.unlink(index_file_name(bases[i])));
     TRY(directory.unlink(time_index_file_name(bases[i])));
     TRY(directory.unlink(compacting_file_name(bases[i])));
+  }
+  TRY(keep_producers(partition, bases[retired]));
+  // Freeing space must not need any: on a full disk the oldest segment goes first.
+  TRY(keep_tree_of(partition, bases[retired], [&] { return directory.unlink(log_file_name(bases[0])); }));
+  for (std::size_t i = 0; i < retired; ++i) {
     TRY(directory.unlink(producers_file_name(bases[i])));
     TRY(directory.unlink(log_file_name(bases[i])));
   }
@@ -129,6 +135,8 @@ Result<void> apply_retention(Partition& partition, TimestampMs now) {
         std::max(start_by_records(settings, end.log_start, end.end), start_by_age_and_bytes(settings, facts, now));
     // Persisting the start costs a sync: only when a segment goes with it.
     if (facts.size() < 2 || facts[1].base > start) return {};
+    // What it was counted from must not be lost, or less would be left than was to be retained.
+    if (settings.durability == Durability::sync) TRY(partition.commit({end.end, end.end, end.epoch}));
     TRY(partition.raise_log_start(start));
     end.log_start = std::max(end.log_start, start);
   }

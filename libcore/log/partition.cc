@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "leat/log/file_names.h"
 #include "leat/log/log_start.h"
@@ -34,8 +35,10 @@ std::int64_t steady_ns() {
   return now.tv_sec * 1'000'000'000 + now.tv_nsec;
 }
 
-std::int32_t leader_epoch_of(std::int64_t epoch) {
-  return static_cast<std::int32_t>(epoch & 0x7fffffff);
+// What a batch says of those before it: how many were in flight to the disk when it joined them.
+std::int32_t in_flight(const std::optional<Sequenced<LogEnd>>& durable, Offset base) {
+  constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
+  return static_cast<std::int32_t>(durable ? std::clamp(base - durable->value.end, std::int64_t{0}, kMost) : kMost);
 }
 
 // Holds the sync lock of a partition until the end of a scope.
@@ -60,6 +63,16 @@ Result<Partition> Partition::open(Topic& topic, PartitionId id) {
 // ---- Getting ready, under the append lock ----
 
 Result<void> Partition::prepare() {
+  TRY(reopen_what_was_replaced());
+  if (!is_writer()) TRY(become_writer());
+  const auto end = page().published.load();
+  if (!end) TRY(recover());
+  if (page().rolling.load(std::memory_order_acquire) != 0) TRY(undo_begun_roll());
+  if (page().poisoned.load(std::memory_order_acquire) != 0) TRY(cut_after_failed_sync());
+  return open_log(TRY(published()).segment_base);
+}
+
+Result<void> Partition::reopen_what_was_replaced() {
   TRY(topic_->check_alive());
   if (!topic_->state_is_current()) {
     if (!directory_.still_in(topic_->directory(), partition_directory_name(id_))) {
@@ -68,12 +81,7 @@ Result<void> Partition::prepare() {
     TRY(topic_->reopen_state());
   }
   if (log_ && !directory_.names_file(log_file_name(log_base_), log_)) log_ = File();
-  if (!is_writer()) TRY(become_writer());
-  const auto end = page().published.load();
-  if (!end) TRY(recover());
-  if (page().rolling.load(std::memory_order_acquire) != 0) TRY(undo_begun_roll());
-  if (page().poisoned.load(std::memory_order_acquire) != 0) TRY(cut_after_failed_sync());
-  return open_log(TRY(published()).segment_base);
+  return {};
 }
 
 // Whoever can have the whole range to himself is the only one alive: what dead writers published is not trusted.
@@ -307,8 +315,9 @@ Result<void> Partition::append_group(std::span<EncodedBatch> batches, LogEnd& en
   std::vector<Bytes> pieces;
   pieces.reserve(batches.size());
   LogEnd after = end;
+  const auto durable = page().durable.load();
   for (EncodedBatch& batch : batches) {
-    place_batch(batch.bytes, after.end, leader_epoch_of(after.epoch));
+    place_batch(batch.bytes, after.end, in_flight(durable, after.end));
     pieces.emplace_back(batch.bytes);
     after.end += batch.record_count;
     after.position += static_cast<std::int64_t>(batch.bytes.size());
@@ -381,6 +390,39 @@ Result<void> Partition::roll_locked(LogEnd& end) {
     unlock_range(state_file(), StateLocks::index(id_));
   }
   return {};
+}
+
+Result<void> Partition::begin_anew(Offset end, Offset log_start) {
+  const DirectoryLock lock = TRY(DirectoryLock::acquire(directory_, topic_->data_dir().lock_timeout()));
+  TRY(reopen_what_was_replaced());
+  const ByteRange writers = StateLocks::writers(id_);
+  if (!TRY(try_lock_range(state_file(), writers, LockKind::exclusive)))
+    return fail(Code::busy, fmt::format("{} is being written to by another process", directory_.path()));
+  const auto begun = [&]() -> Result<void> {
+    TRY(lock_sync());
+    const SyncGuard guard(state_file(), id_);
+    const auto durable = page().durable.load();
+    const auto published_end = page().published.load();
+    const std::int64_t epoch =
+        std::max(durable ? durable->value.epoch : 0, published_end ? published_end->value.epoch : 0);
+    const std::vector<Offset> bases = TRY(list_segments(directory_));
+    if (!bases.empty()) TRY(TRY(directory_.open_file(log_file_name(bases.back()), OpenMode::read)).sync_data());
+    // Twice, so that neither slot is left damaged.
+    TRY(store_log_start(directory_, log_start));
+    TRY(store_log_start(directory_, log_start));
+    if (directory_.exists(log_file_name(end))) {
+      const File there = TRY(directory_.open_file(log_file_name(end), OpenMode::read_write));
+      const std::int64_t bytes = TRY(there.size());
+      const TailVerdict verdict{.kind = TailVerdict::Kind::torn, .end = end, .file_bytes = bytes, .fault = {}};
+      if (bytes > 0) notices_.push_back(TRY(cut_tail(directory_, there, verdict)));
+    }
+    TRY(make_segment(end));
+    publish_all({.end = end, .segment_base = end, .epoch = epoch + 1, .log_start = log_start});
+    return persist_state();
+  }();
+  unlock_range(state_file(), writers);
+  writer_in_opening_ = 0;
+  return begun;
 }
 
 Result<void> Partition::raise_log_start(Offset start) {

@@ -58,6 +58,12 @@ class Partition {
   // append().
   Result<void> roll();
 
+  // Where recovery refuses, for repair: closes the active segment as it lies and goes on in a new one at `end`, behind
+  // all that can be read or was durable; stores `log_start`. Nothing is examined or mended; bytes in a segment that
+  // stands at `end` already go to cut/. In a new epoch, durable on return. Errors: busy (a writer lives), not_found
+  // (topic deleted), io.
+  Result<void> begin_anew(Offset end, Offset log_start);
+
   // Runs `work` under the append lock, with the partition in order. For replacing a sealed segment. Errors: as
   // append().
   Result<void> with_append_lock(const std::function<Result<void>()>& work);
@@ -89,6 +95,7 @@ class Partition {
 
   // All of these run under the append lock.
   Result<void> prepare();
+  Result<void> reopen_what_was_replaced();
   Result<void> become_writer();
   Result<void> recover();
   Result<void> examine_and_cut(const LogEnd& from, std::span<const Offset> bases, LogEnd& end);

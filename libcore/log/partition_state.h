@@ -76,6 +76,8 @@ class StateLocks {
   static ByteRange index(PartitionId partition) { return byte(partition, 2); }
   // Held while segments are retired or compacted.
   static ByteRange maintenance(PartitionId partition) { return byte(partition, 3); }
+  // Held while the kept hashes of the tree are extended.
+  static ByteRange tree(PartitionId partition) { return byte(partition, 4); }
 
  private:
   static ByteRange byte(PartitionId partition, std::int64_t which) {

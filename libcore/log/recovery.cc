@@ -18,6 +18,20 @@ namespace {
 
 constexpr std::size_t kBlockBytes = 1 << 20;
 
+Result<void> copy_bytes(const File& from, std::int64_t start, std::int64_t end, const File& to) {
+  std::vector<std::byte> block(kBlockBytes);
+  for (std::int64_t at = start; at < end;) {
+    const auto wanted = static_cast<std::size_t>(std::min<std::int64_t>(end - at, kBlockBytes));
+    const std::size_t count = TRY(from.read_at(std::span(block).first(wanted), at));
+    if (count == 0) break;
+    TRY(to.write_at(Bytes(block).first(count), at - start));
+    at += static_cast<std::int64_t>(count);
+  }
+  return to.sync_data();
+}
+
+}  // namespace
+
 Result<bool> only_zeros(const File& log, std::int64_t from, std::int64_t to) {
   std::vector<std::byte> block(kBlockBytes);
   while (from < to) {
@@ -31,16 +45,25 @@ Result<bool> only_zeros(const File& log, std::int64_t from, std::int64_t to) {
   return true;
 }
 
-Result<void> copy_bytes(const File& from, std::int64_t start, std::int64_t end, const File& to) {
-  std::vector<std::byte> block(kBlockBytes);
-  for (std::int64_t at = start; at < end;) {
-    const auto wanted = static_cast<std::size_t>(std::min<std::int64_t>(end - at, kBlockBytes));
-    const std::size_t count = TRY(from.read_at(std::span(block).first(wanted), at));
-    if (count == 0) break;
-    TRY(to.write_at(Bytes(block).first(count), at - start));
-    at += static_cast<std::int64_t>(count);
+namespace {
+
+// Whether a whole batch lies behind the bad place at `position` that was appended when everything up to and with that
+// place was durable: then what is bad there was not just an unfinished write. Batches that were in flight together may
+// reach the disk in any order, and say that they were.
+Result<bool> was_durable(const File& log, std::int64_t position, std::int64_t limit, Offset expected) {
+  for (;;) {
+    const auto found = TRY(find_batch_behind(log, position + 1, limit, expected - 1));
+    if (!found) return false;
+    SegmentWalk walk(log, found->position, found->base);
+    for (;;) {
+      const WalkStep step = TRY(walk.next(limit));
+      if (step.kind != WalkStep::Kind::batch) break;
+      // One of the very offset that is due stands behind bytes that were put in between.
+      if (step.batch.header.durable_before() > expected || step.batch.header.base_offset == expected) return true;
+    }
+    if (walk.position() >= limit) return false;
+    position = walk.position();
   }
-  return to.sync_data();
 }
 
 }  // namespace
@@ -69,8 +92,17 @@ Result<TailVerdict> examine_tail(const File& log, std::int64_t from, Offset expe
     }
     // A batch of the very offset expected may lie behind, too, when bytes were inserted; it counts as damage like any
     // other.
-    verdict.next_good = TRY(find_batch_behind(log, verdict.position + 1, verdict.file_bytes, verdict.end - 1));
-    verdict.kind = verdict.next_good ? TailVerdict::Kind::damaged : TailVerdict::Kind::torn;
+    auto found = TRY(find_batch_behind(log, verdict.position, verdict.file_bytes, verdict.end - 1));
+    // One at the bad place itself stands too high: what it followed has gone, or its base offset was changed. A write
+    // that was cut short leaves no such thing: of a base offset that did not reach the disk zeros are left, never more.
+    const bool stands_too_high = found && found->position == verdict.position;
+    if (!stands_too_high && !TRY(was_durable(log, verdict.position, verdict.file_bytes, verdict.end))) {
+      verdict.kind = TailVerdict::Kind::torn;
+      return verdict;
+    }
+    if (stands_too_high) found = TRY(find_batch_behind(log, verdict.position + 1, verdict.file_bytes, verdict.end - 1));
+    verdict.next_good = found;
+    verdict.kind = TailVerdict::Kind::damaged;
     return verdict;
   }
 }
@@ -78,17 +110,25 @@ Result<TailVerdict> examine_tail(const File& log, std::int64_t from, Offset expe
 Result<std::string> cut_tail(const Directory& partition, const File& log, const TailVerdict& verdict) {
   std::string sentence;
   if (verdict.kind == TailVerdict::Kind::torn) {
-    const Directory cut = TRY(partition.make_directory(kCutDirectory));
-    const std::string name = cut_file_name(verdict.end, now_ms());
-    const File copy = TRY(cut.open_file(name, OpenMode::create_or_open));
-    TRY(copy_bytes(log, verdict.position, verdict.file_bytes, copy));
-    TRY(cut.sync());
+    const std::string kept = TRY(keep_bytes(partition, log, verdict.position, verdict.file_bytes, verdict.end));
     sentence = fmt::format("{}: an unfinished write of {} bytes behind offset {} was cut and kept in {}", log.path(),
-                           verdict.file_bytes - verdict.position, verdict.end.value - 1, copy.path());
+                           verdict.file_bytes - verdict.position, verdict.end.value - 1, kept);
   }
   TRY(log.truncate(verdict.position));
   TRY(log.sync_data());
   return sentence;
+}
+
+Result<std::string> keep_bytes(const Directory& partition, const File& log, std::int64_t from, std::int64_t to,
+                               Offset first) {
+  const Directory cut = TRY(partition.make_directory(kCutDirectory));
+  // Two places of one offset within a millisecond get two files.
+  TimestampMs now = now_ms();
+  while (cut.exists(cut_file_name(first, now))) now += 1;
+  const File copy = TRY(cut.open_file(cut_file_name(first, now), OpenMode::create_new));
+  TRY(copy_bytes(log, from, to, copy));
+  TRY(cut.sync());
+  return copy.path();
 }
 
 bool batches_on_disk(const Directory& partition, const std::string& name, std::int64_t start, Offset expected,
@@ -135,7 +175,7 @@ Result<bool> looks_begun(const Directory& partition, const std::vector<Offset>& 
   const Offset base = bases[bases.size() - 2];
   const File before = TRY(partition.open_file(log_file_name(base), OpenMode::read));
   const IndexHint hint = find_by_offset(partition, base, before, last);
-  SegmentWalk walk(before, hint.position, hint.base, WalkDepth::headers);
+  SegmentWalk walk(before, hint.position, hint.base);  // a damaged header must not make the last one go
   const std::int64_t bytes = TRY(before.size());
   while (walk.expected() <= last && TRY(walk.next(bytes)).kind == WalkStep::Kind::batch) {
   }

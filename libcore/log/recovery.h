@@ -16,8 +16,8 @@ struct TailVerdict {
   enum class Kind {
     whole,    // the file ends with a batch
     zeros,    // only zeros behind the last batch: space that was set aside
-    torn,     // an unfinished write behind the last batch
-    damaged,  // a bad place with a whole batch of a higher offset behind it
+    torn,     // unfinished writes behind the last batch, whole batches among them that were in flight with the first
+    damaged,  // a bad place that was durable once: a later batch says so, or stands there itself
   } kind = Kind::whole;
   std::int64_t position = 0;  // behind the last whole batch
   Offset end{};               // the offset that comes next there
@@ -34,6 +34,14 @@ Result<TailVerdict> examine_tail(const File& log, std::int64_t from, Offset expe
 // sentence), then truncates and syncs the log. Zeros are dropped without a copy. Lock required: append and sync.
 // Durable on return. Returns the sentence for the user, empty when there is nothing to say. Errors: io.
 Result<std::string> cut_tail(const Directory& partition, const File& log, const TailVerdict& verdict);
+
+// Copies the bytes [from, to) of the log to a new file in cut/ that is named for the offset they stood for; its path.
+// Durable on return. Errors: io.
+Result<std::string> keep_bytes(const Directory& partition, const File& log, std::int64_t from, std::int64_t to,
+                               Offset first);
+
+// Whether the bytes [from, to) are zeros, as far as the file reaches. Errors: io.
+Result<bool> only_zeros(const File& log, std::int64_t from, std::int64_t to);
 
 // Whether the log `name` holds whole, valid batches in exactly [start, end) on the disk itself, read past the page
 // cache (O_DIRECT), the first with base offset `expected`. False when it cannot be read so. On tmpfs memory is the

@@ -9,6 +9,8 @@ namespace leat {
 
 namespace {
 
+// A walk begins with little, for whoever looks for one record, and reads more each time it goes on.
+constexpr std::size_t kFirstBlockBytes = 16 << 10;
 constexpr std::size_t kCheckedBlockBytes = 256 << 10;
 // A walk over headers reads little more than the headers when batches are large, and whole blocks when they are small.
 constexpr std::size_t kHeaderBlockBytes = 16 << 10;
@@ -16,11 +18,7 @@ constexpr std::size_t kHeaderBlockBytes = 16 << 10;
 }  // namespace
 
 SegmentWalk::SegmentWalk(const File& file, std::int64_t position, Offset expected, WalkDepth depth)
-    : file_(&file),
-      depth_(depth),
-      position_(position),
-      expected_(expected),
-      block_bytes_(depth == WalkDepth::checked ? kCheckedBlockBytes : kHeaderBlockBytes) {}
+    : file_(&file), depth_(depth), position_(position), expected_(expected), block_bytes_(kFirstBlockBytes) {}
 
 void SegmentWalk::jump(std::int64_t position, Offset expected) {
   position_ = position;
@@ -40,6 +38,7 @@ Result<bool> SegmentWalk::fill(std::size_t bytes, std::int64_t limit) {
     std::memmove(buffer_.data(), buffer_.data() + (position_ - buffer_position_), kept);
   }
   if (buffer_.size() < wanted) buffer_.resize(wanted);
+  block_bytes_ = std::min(2 * block_bytes_, depth_ == WalkDepth::checked ? kCheckedBlockBytes : kHeaderBlockBytes);
   buffer_position_ = position_;
   buffer_used_ = kept;
   buffer_used_ +=

@@ -10,9 +10,9 @@
 namespace leat {
 namespace {
 
-constexpr std::array<std::string_view, 8> kKeys = {"retention-time", "retention-bytes", "retention-records",
+constexpr std::array<std::string_view, 9> kKeys = {"retention-time", "retention-bytes", "retention-records",
                                                    "segment-size",   "max-record-size", "compression-type",
-                                                   "cleanup",        "durability"};
+                                                   "cleanup",        "durability",      "proofs"};
 
 std::unexpected<Error> refuse(std::string_view key, std::string_view value, std::string_view allowed) {
   return fail(Code::usage, fmt::format("{}: \"{}\" is not allowed: expected {}", key, value, allowed));
@@ -65,9 +65,14 @@ Result<void> set_setting(TopicSettings& settings, std::string_view key, std::str
   } else if (key == "cleanup") {
     if (value != "delete" && value != "compact") return refuse(key, value, "delete or compact");
     changed.cleanup = value == "compact" ? Cleanup::compact : Cleanup::remove;
+    // Compaction takes records from the middle; and what it left has no tree when it is switched off again.
+    if (changed.cleanup == Cleanup::compact || !settings.keeps_proofs()) changed.proofs = false;
   } else if (key == "durability") {
     if (value != "sync" && value != "os") return refuse(key, value, "sync or os");
     changed.durability = value == "os" ? Durability::os : Durability::sync;
+  } else if (key == "proofs") {
+    if (value != "on" && value != "off") return refuse(key, value, "on or off");
+    changed.proofs = value == "on";
   } else if (key == "partitions") {
     return fail(Code::usage, "partitions cannot be set", "leat topic add-partition NAME adds some");
   } else {
@@ -91,7 +96,8 @@ std::vector<std::pair<std::string_view, std::string>> list_settings(const TopicS
           {kKeys[4], format_size(settings.max_record_bytes)},
           {kKeys[5], std::string(to_string(settings.compression))},
           {kKeys[6], std::string(to_string(settings.cleanup))},
-          {kKeys[7], std::string(to_string(settings.durability))}};
+          {kKeys[7], std::string(to_string(settings.durability))},
+          {kKeys[8], settings.keeps_proofs() ? "on" : "off"}};
 }
 
 Result<void> check_settings(const TopicSettings& settings) {
@@ -108,6 +114,9 @@ Result<void> check_settings(const TopicSettings& settings) {
   if (settings.max_record_bytes < 1 || settings.max_record_bytes > kRecordBytesMax) {
     return outside("max-record-size", format_size(settings.max_record_bytes), "1B", format_size(kRecordBytesMax));
   }
+  if (settings.cleanup == Cleanup::compact && settings.keeps_proofs())
+    return fail(Code::usage,
+                "proofs: on is not possible where cleanup is compact, which takes records from the middle");
   if (settings.retention_ms && *settings.retention_ms < 0)
     return fail(Code::usage, "retention-time: must not be negative");
   if (settings.retention_bytes && *settings.retention_bytes < 0) {

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -28,8 +29,18 @@ struct TopicSettings {
   Codec compression = Codec::none;
   Cleanup cleanup = Cleanup::remove;
   Durability durability = Durability::sync;
+  std::optional<bool> proofs = {};  // when absent: unless cleanup takes records from the middle
 
-  friend bool operator==(const TopicSettings&, const TopicSettings&) = default;
+  // Whether a tree of hashes is kept, and proofs can be given.
+  bool keeps_proofs() const { return proofs.value_or(cleanup == Cleanup::remove); }
+
+  friend bool operator==(const TopicSettings& a, const TopicSettings& b) {
+    const auto all = [](const TopicSettings& s) {
+      return std::tuple(s.partitions, s.retention_ms, s.retention_bytes, s.retention_records, s.segment_bytes,
+                        s.max_record_bytes, s.compression, s.cleanup, s.durability, s.keeps_proofs());
+    };
+    return all(a) == all(b);
+  }
 };
 
 std::string_view to_string(Cleanup cleanup);
@@ -37,8 +48,8 @@ std::string_view to_string(Durability durability);
 
 // Sets one setting from its text form, as `topic set` and `topic create` take them: retention-time (duration or
 // "none"), retention-bytes, segment-size, max-record-size (sizes), retention-records (count or "none"),
-// compression-type, cleanup, durability. `partitions` is not settable here. Errors: usage, naming the key, the value
-// and what is allowed; an unknown key suggests the nearest one.
+// compression-type, cleanup, durability, proofs. `partitions` is not settable here. Errors: usage, naming the key, the
+// value and what is allowed; an unknown key suggests the nearest one.
 Result<void> set_setting(TopicSettings& settings, std::string_view key, std::string_view value);
 
 // Every setting as (key, text form) in a fixed order, parsable by set_setting.

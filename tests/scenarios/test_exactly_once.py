@@ -23,6 +23,7 @@ from processes import LEAT, fail, leat
 
 LINES = 5_000 if processes.SLOW else 50_000
 KILLS = 6 if processes.SLOW else 26  # for each number of partitions, with keys and without
+MIDWAY = 1 if processes.SLOW else KILLS // 3  # kills in the middle of a file; sanitized, most come before it
 KEYS = 500
 KEYLESS_RUN = 64  # so many records go to a partition before it is the next one's turn
 CALLS = ["openat", "pwrite64", "pwritev", "fdatasync", "fsync", "fcntl", "flock", "ftruncate", "rename", "close", "futex", "read"]
@@ -201,7 +202,7 @@ class Killer:
 def killed_and_resumed(partitions, keyed, killer):
     generator = killer.generator
     kills = midway = rounds = 0
-    while kills < KILLS or midway < KILLS // 3:
+    while kills < KILLS or midway < MIDWAY:
         topic = f"{'keyed' if keyed else 'keyless'}-{partitions}-{rounds}"
         # Mostly small segments: then the file goes in by many appends, and kills come between them.
         leat("topic", "create", topic, "-p", str(partitions), "--segment-size", generator.choice(["64KiB", "64KiB", "1GiB"]))

@@ -163,6 +163,7 @@ TEST_CASE("a settings file is read as it was stored") {
   TopicFile file = must(load_topic_file(directory));
   file.settings.retention_bytes = 12345;
   file.settings.cleanup = Cleanup::compact;
+  file.settings.proofs = false;
   must(store_topic_file(directory, file));
   const TopicFile loaded = must(load_topic_file(directory));
   CHECK(loaded.id == file.id);

@@ -1,0 +1,427 @@
+// Texts are checked from the outside in: characters, then lines, then what the lines say; only then a signature.
+#include "leat/proof/checkpoint.h"
+
+#include <fmt/format.h>
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+namespace leat {
+namespace {
+
+constexpr std::string_view kPrivatePrefix = "PRIVATE+KEY+";
+constexpr std::string_view kSignaturePrefix = "\u2014 ";
+constexpr std::byte kEd25519{1};  // the algorithm, in key ids and in key texts
+constexpr std::size_t kSignatureBytes = 64;
+constexpr std::size_t kSignaturesMax = 100;  // Go's limit
+constexpr std::uint64_t kSizeMax = std::numeric_limits<std::int64_t>::max();
+
+// base64
+
+constexpr std::string_view kBase64Digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+std::string to_base64(Bytes bytes) {
+  std::string text;
+  text.reserve((bytes.size() + 2) / 3 * 4);
+  for (std::size_t at = 0; at < bytes.size(); at += 3) {
+    const std::size_t count = std::min<std::size_t>(bytes.size() - at, 3);
+    std::uint32_t bits = 0;
+    for (std::size_t i = 0; i < 3; ++i)
+      bits = bits << 8 | (i < count ? std::to_integer<std::uint32_t>(bytes[at + i]) : 0);
+    for (std::size_t i = 0; i < 4; ++i) text += i <= count ? kBase64Digits[bits >> (18 - 6 * i) & 63] : '=';
+  }
+  return text;
+}
+
+// nullopt for anything that to_base64 does not write.
+std::optional<std::vector<std::byte>> from_base64(std::string_view text) {
+  if (text.size() % 4 != 0) return std::nullopt;
+  std::vector<std::byte> bytes;
+  bytes.reserve(text.size() / 4 * 3);
+  for (std::size_t at = 0; at < text.size(); at += 4) {
+    std::string_view four = text.substr(at, 4);
+    const bool is_last = at + 4 == text.size();
+    for (int padding = 0; padding < 2 && is_last && four.ends_with('='); ++padding) four.remove_suffix(1);
+    std::uint32_t bits = 0;
+    for (std::size_t i = 0; i < 4; ++i) {
+      const std::size_t digit = i < four.size() ? kBase64Digits.find(four[i]) : 0;
+      if (digit == std::string_view::npos) return std::nullopt;
+      bits = bits << 6 | static_cast<std::uint32_t>(digit);
+    }
+    if ((four.size() == 2 && (bits & 0xffff) != 0) || (four.size() == 3 && (bits & 0xff) != 0)) return std::nullopt;
+    for (std::size_t i = 0; i + 1 < four.size(); ++i) bytes.push_back(static_cast<std::byte>(bits >> (16 - 8 * i)));
+  }
+  return bytes;
+}
+
+// Characters
+
+constexpr char32_t kNoCharacter = 0xffffffff;
+
+// Takes the first character off `text`, which is not empty; kNoCharacter when it does not start with one in UTF-8.
+char32_t take_character(std::string_view& text) {
+  const auto byte = [&](std::size_t i) { return static_cast<char32_t>(static_cast<unsigned char>(text[i])); };
+  const char32_t lead = byte(0);
+  const std::size_t size = lead < 0x80 ? 1 : lead >> 5 == 0x6 ? 2 : lead >> 4 == 0xe ? 3 : lead >> 3 == 0x1e ? 4 : 0;
+  if (size == 0 || text.size() < size) return kNoCharacter;
+  char32_t character = size == 1 ? lead : lead & (0x7fU >> size);
+  for (std::size_t i = 1; i < size; ++i) {
+    if (byte(i) >> 6 != 2) return kNoCharacter;
+    character = character << 6 | (byte(i) & 0x3f);
+  }
+  constexpr std::array<char32_t, 5> kFirstOfSize = {0, 0, 0x80, 0x800, 0x10000};
+  const bool is_surrogate = character >= 0xd800 && character <= 0xdfff;
+  if (character < kFirstOfSize[size] || is_surrogate || character > 0x10ffff) return kNoCharacter;
+  text.remove_prefix(size);
+  return character;
+}
+
+// As in Unicode's White_Space.
+bool is_space(char32_t character) {
+  constexpr std::array<char32_t, 9> kSingle = {' ', 0x85, 0xa0, 0x1680, 0x2028, 0x2029, 0x202f, 0x205f, 0x3000};
+  return (character >= 0x9 && character <= 0xd) || (character >= 0x2000 && character <= 0x200a) ||
+         std::ranges::find(kSingle, character) != kSingle.end();
+}
+
+// What is wrong with a key's name, or nullptr.
+const char* name_fault(std::string_view name) {
+  if (name.empty()) return "is empty";
+  while (!name.empty()) {
+    const char32_t character = take_character(name);
+    if (character == kNoCharacter) return "is not UTF-8";
+    if (character == '+') return "has a '+'";
+    if (is_space(character)) return "has white space";
+    if (character < 0x20) return "has a control character";
+  }
+  return nullptr;
+}
+
+std::unexpected<Error> bad_line(std::size_t line, std::string_view what) {
+  return fail(Code::bad_data, fmt::format("line {}: {}", line, what));
+}
+
+// The first thing about `text` that no note may have.
+Result<void> check_characters(std::string_view text) {
+  std::size_t line = 1;
+  while (!text.empty()) {
+    const char32_t character = take_character(text);
+    if (character == kNoCharacter) return bad_line(line, "not UTF-8");
+    if (character == '\n') {
+      ++line;
+    } else if (character < 0x20) {
+      return bad_line(line, fmt::format("the control character 0x{:02x}", static_cast<unsigned>(character)));
+    }
+  }
+  return {};
+}
+
+// Ed25519
+
+struct Free {
+  void operator()(OSSL_LIB_CTX* context) const { OSSL_LIB_CTX_free(context); }
+  void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
+  void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
+};
+using Key = std::unique_ptr<EVP_PKEY, Free>;
+
+// Leaves the thread's queue of OpenSSL errors as it was: it may belong to the program around us.
+struct KeepErrors {
+  KeepErrors() { ERR_set_mark(); }
+  KeepErrors(const KeepErrors&) = delete;
+  KeepErrors& operator=(const KeepErrors&) = delete;
+  ~KeepErrors() { ERR_pop_to_mark(); }
+};
+
+// A context of our own, made at first use and left as it comes: what the system's openssl.cnf has the default one load
+// (engines, other providers) is not for a static program.
+OSSL_LIB_CTX* library() {
+  static const std::unique_ptr<OSSL_LIB_CTX, Free> context(OSSL_LIB_CTX_new());
+  return context.get();
+}
+
+const unsigned char* data_of(Bytes bytes) {
+  return reinterpret_cast<const unsigned char*>(bytes.data());
+}
+
+std::unexpected<Error> openssl_failed(std::string_view what) {
+  return fail(Code::internal, fmt::format("OpenSSL cannot {}", what));
+}
+
+Key private_key(const Ed25519Key& seed) {
+  if (library() == nullptr) return nullptr;
+  return Key(EVP_PKEY_new_raw_private_key_ex(library(), "ED25519", nullptr, data_of(seed), seed.size()));
+}
+
+Result<Ed25519Key> public_key_of(const Ed25519Key& seed) {
+  const KeepErrors keep;
+  const Key key = private_key(seed);
+  Ed25519Key public_key{};
+  std::size_t size = public_key.size();
+  if (!key || EVP_PKEY_get_raw_public_key(key.get(), reinterpret_cast<unsigned char*>(public_key.data()), &size) != 1 ||
+      size != public_key.size()) {
+    return openssl_failed("derive a public key");
+  }
+  return public_key;
+}
+
+using Signature = std::array<std::byte, kSignatureBytes>;
+
+Result<Signature> sign(std::string_view text, const Ed25519Key& seed) {
+  const KeepErrors keep;
+  const Key key = private_key(seed);
+  const std::unique_ptr<EVP_MD_CTX, Free> context(EVP_MD_CTX_new());
+  Signature signature{};
+  std::size_t size = signature.size();
+  if (!key || !context ||
+      EVP_DigestSignInit_ex(context.get(), nullptr, nullptr, library(), nullptr, key.get(), nullptr) != 1 ||
+      EVP_DigestSign(context.get(), reinterpret_cast<unsigned char*>(signature.data()), &size, data_of(as_bytes(text)),
+                     text.size()) != 1 ||
+      size != signature.size()) {
+    return openssl_failed("sign");
+  }
+  return signature;
+}
+
+Result<bool> verifies(std::string_view text, Bytes signature, const Ed25519Key& public_key) {
+  const KeepErrors keep;
+  if (library() == nullptr) return openssl_failed("be set up");
+  const Key key(EVP_PKEY_new_raw_public_key_ex(library(), "ED25519", nullptr, data_of(public_key), public_key.size()));
+  const std::unique_ptr<EVP_MD_CTX, Free> context(EVP_MD_CTX_new());
+  if (!key || !context ||
+      EVP_DigestVerifyInit_ex(context.get(), nullptr, nullptr, library(), nullptr, key.get(), nullptr) != 1) {
+    return openssl_failed("verify a signature");
+  }
+  return EVP_DigestVerify(context.get(), data_of(signature), signature.size(), data_of(as_bytes(text)), text.size()) ==
+         1;
+}
+
+// Keys
+
+std::uint32_t key_id(std::string_view name, const Ed25519Key& public_key) {
+  std::vector<std::byte> message;
+  message.reserve(name.size() + 2 + public_key.size());
+  std::ranges::copy(as_bytes(name), std::back_inserter(message));
+  message.push_back(std::byte{'\n'});
+  message.push_back(kEd25519);
+  std::ranges::copy(public_key, std::back_inserter(message));
+  return load_be<std::uint32_t>(sha256(message).data());
+}
+
+// What both kinds of keys are in text.
+struct KeyText {
+  std::string_view name;
+  std::uint32_t id = 0;
+  Ed25519Key data{};
+};
+
+std::string to_text(const KeyText& key) {
+  std::vector<std::byte> data{kEd25519};
+  std::ranges::copy(key.data, std::back_inserter(data));
+  return fmt::format("{}+{:08x}+{}", key.name, key.id, to_base64(data));
+}
+
+Result<KeyText> parse_key(std::string_view what, std::string_view text) {
+  const auto bad = [&](std::string_view fault) { return fail(Code::bad_data, fmt::format("{}: {}", what, fault)); };
+  const std::size_t name_end = text.find('+');
+  const std::size_t id_end = name_end == std::string_view::npos ? name_end : text.find('+', name_end + 1);
+  if (id_end == std::string_view::npos) return bad("expected three parts with '+' between them");
+  KeyText key;
+  key.name = text.substr(0, name_end);
+  if (const char* const fault = name_fault(key.name); fault != nullptr) return bad(fmt::format("its name {}", fault));
+  const std::string_view id = text.substr(name_end + 1, id_end - name_end - 1);
+  const auto [end, fault] = std::from_chars(id.data(), id.data() + id.size(), key.id, 16);
+  if (fault != std::errc{} || end != id.data() + id.size() || id != fmt::format("{:08x}", key.id))
+    return bad("its id is not 8 lower-case hexadecimal digits");
+  const auto data = from_base64(text.substr(id_end + 1));
+  if (!data) return bad("its data is not base64");
+  if (data->empty() || data->front() != kEd25519) return bad("it is not of the type Ed25519");
+  if (data->size() != 1 + key.data.size())
+    return bad(fmt::format("it has {} bytes, not {}", data->size() - 1, key.data.size()));
+  std::copy(data->begin() + 1, data->end(), key.data.begin());
+  return key;
+}
+
+Result<void> check_id(std::string_view what, const KeyText& key, const Ed25519Key& public_key) {
+  if (const std::uint32_t id = key_id(key.name, public_key); id != key.id) {
+    return fail(Code::bad_data,
+                fmt::format("{}: the id is {:08x}, that of its name and key is {:08x}", what, key.id, id));
+  }
+  return {};
+}
+
+// Notes
+
+struct SignatureLine {
+  std::string_view name;
+  std::uint32_t id = 0;
+  std::vector<std::byte> signature;
+};
+
+struct Note {
+  std::string_view text;
+  std::vector<SignatureLine> signatures;  // empty when it is not signed
+};
+
+// Takes a line off `text`, which ends with a newline.
+std::string_view take_line(std::string_view& text) {
+  const std::size_t end = text.find('\n');
+  const std::string_view line = text.substr(0, end);
+  text.remove_prefix(end + 1);
+  return line;
+}
+
+Result<SignatureLine> parse_signature(std::size_t number, std::string_view line) {
+  if (!line.starts_with(kSignaturePrefix)) return bad_line(number, "expected a signature, which starts with '\u2014 '");
+  line.remove_prefix(kSignaturePrefix.size());
+  const std::size_t space = line.find(' ');
+  if (space == std::string_view::npos) return bad_line(number, "a signature without a key's name");
+  SignatureLine parsed;
+  parsed.name = line.substr(0, space);
+  if (const char* const fault = name_fault(parsed.name); fault != nullptr)
+    return bad_line(number, fmt::format("the key's name {}", fault));
+  auto data = from_base64(line.substr(space + 1));
+  if (!data) return bad_line(number, "the signature is not base64");
+  if (data->size() <= sizeof parsed.id) return bad_line(number, "the signature is too short");
+  parsed.id = load_be<std::uint32_t>(data->data());
+  parsed.signature.assign(data->begin() + sizeof parsed.id, data->end());
+  return parsed;
+}
+
+Result<Note> parse_note(std::string_view text) {
+  TRY(check_characters(text));
+  auto line = static_cast<std::size_t>(std::ranges::count(text, '\n'));
+  if (text.empty()) return bad_line(1, "nothing is there");
+  if (!text.ends_with('\n')) return bad_line(line + 1, "does not end with a newline");
+  Note note{.text = text, .signatures = {}};
+  const std::size_t empty_line = text.rfind("\n\n");
+  if (empty_line == std::string_view::npos) return note;
+  note.text = text.substr(0, empty_line + 1);
+  std::string_view rest = text.substr(empty_line + 2);
+  if (rest.empty()) return bad_line(line, "no signature behind the empty line");
+  line = static_cast<std::size_t>(std::ranges::count(note.text, '\n')) + 1;
+  while (!rest.empty()) {
+    ++line;
+    if (note.signatures.size() == kSignaturesMax)
+      return bad_line(line, fmt::format("more than {} signatures", kSignaturesMax));
+    note.signatures.push_back(TRY(parse_signature(line, take_line(rest))));
+  }
+  return note;
+}
+
+Result<std::uint64_t> parse_tree_size(std::size_t number, std::string_view line) {
+  std::uint64_t size = 0;
+  const auto [end, fault] = std::from_chars(line.data(), line.data() + line.size(), size);
+  if (fault == std::errc::invalid_argument || end != line.data() + line.size())
+    return bad_line(number, "the tree's size is not a decimal number");
+  if (fault != std::errc{} || size > kSizeMax)
+    return bad_line(number, fmt::format("the tree's size is more than {}", kSizeMax));
+  if (line.size() > 1 && line.front() == '0') return bad_line(number, "the tree's size has leading zeros");
+  return size;
+}
+
+Result<Checkpoint> parse_checkpoint_text(std::string_view text) {
+  const auto lines = static_cast<std::size_t>(std::ranges::count(text, '\n'));
+  if (lines < 3) return bad_line(lines + 1, "a checkpoint has an origin, a size and a root, a line each");
+  Checkpoint checkpoint;
+  checkpoint.origin = take_line(text);
+  if (checkpoint.origin.empty()) return bad_line(1, "the origin is empty");
+  checkpoint.size = TRY(parse_tree_size(2, take_line(text)));
+  const auto root = from_base64(take_line(text));
+  if (!root) return bad_line(3, "the root is not base64");
+  if (root->size() != checkpoint.root.size())
+    return bad_line(3, fmt::format("the root has {} bytes, not {}", root->size(), checkpoint.root.size()));
+  std::ranges::copy(*root, checkpoint.root.begin());
+  for (std::size_t number = 4; !text.empty(); ++number) {
+    if (take_line(text).empty()) return bad_line(number, "an empty line in the text");
+  }
+  return checkpoint;
+}
+
+}  // namespace
+
+Result<SigningKey> generate_key(std::string_view name) {
+  if (const char* const fault = name_fault(name); fault != nullptr)
+    return fail(Code::usage, fmt::format("the key's name {}", fault));
+  SigningKey key{.name = std::string(name), .id = 0, .seed = {}, .public_key = {}};
+  if (::getentropy(key.seed.data(), key.seed.size()) != 0) return fail_errno(errno, "cannot get random bytes");
+  key.public_key = TRY(public_key_of(key.seed));
+  key.id = key_id(name, key.public_key);
+  return key;
+}
+
+VerifierKey verifier_of(const SigningKey& key) {
+  return {.name = key.name, .id = key.id, .public_key = key.public_key};
+}
+
+std::string to_text(const SigningKey& key) {
+  return std::string(kPrivatePrefix) + to_text(KeyText{key.name, key.id, key.seed});
+}
+
+std::string to_text(const VerifierKey& key) {
+  return to_text(KeyText{key.name, key.id, key.public_key});
+}
+
+Result<SigningKey> parse_signing_key(std::string_view text) {
+  constexpr std::string_view kWhat = "signing key";
+  if (!text.starts_with(kPrivatePrefix))
+    return fail(Code::bad_data, fmt::format("{}: does not start with {}", kWhat, kPrivatePrefix));
+  const KeyText key = TRY(parse_key(kWhat, text.substr(kPrivatePrefix.size())));
+  const Ed25519Key public_key = TRY(public_key_of(key.data));
+  TRY(check_id(kWhat, key, public_key));
+  return SigningKey{.name = std::string(key.name), .id = key.id, .seed = key.data, .public_key = public_key};
+}
+
+Result<VerifierKey> parse_verifier_key(std::string_view text) {
+  constexpr std::string_view kWhat = "verifier key";
+  if (text.starts_with(kPrivatePrefix))
+    return fail(Code::bad_data, fmt::format("{}: this is a signing key, which is secret", kWhat));
+  const KeyText key = TRY(parse_key(kWhat, text));
+  TRY(check_id(kWhat, key, key.data));
+  return VerifierKey{.name = std::string(key.name), .id = key.id, .public_key = key.data};
+}
+
+std::string checkpoint_text(const Checkpoint& checkpoint) {
+  std::string text = fmt::format("{}\n{}\n{}\n", checkpoint.origin, checkpoint.size, to_base64(checkpoint.root));
+  ASSERT(parse_checkpoint(text) == checkpoint);
+  return text;
+}
+
+Result<std::string> sign_note(std::string_view text, const SigningKey& key) {
+  ASSERT(name_fault(key.name) == nullptr);
+  TRY(check_characters(text));
+  if (!text.ends_with('\n')) return fail(Code::bad_data, "the text to sign does not end with a newline");
+  const Signature signature = TRY(sign(text, key.seed));
+  std::array<std::byte, sizeof key.id + kSignatureBytes> data{};
+  store_be(data.data(), key.id);
+  std::ranges::copy(signature, data.begin() + sizeof key.id);
+  return fmt::format("{}\n{}{} {}\n", text, kSignaturePrefix, key.name, to_base64(data));
+}
+
+Result<Checkpoint> parse_checkpoint(std::string_view note) {
+  return parse_checkpoint_text(TRY(parse_note(note)).text);
+}
+
+Result<Checkpoint> open_checkpoint(std::string_view note, const VerifierKey& key) {
+  const Note parsed = TRY(parse_note(note));
+  bool signed_by_key = false;
+  for (const SignatureLine& line : parsed.signatures) {
+    if (line.name != key.name || line.id != key.id) continue;
+    if (!TRY(verifies(parsed.text, line.signature, key.public_key)))
+      return fail(Code::bad_data, fmt::format("the signature by {}+{:08x} is wrong", key.name, key.id));
+    signed_by_key = true;
+  }
+  if (!signed_by_key) return fail(Code::bad_data, fmt::format("no signature by {}+{:08x}", key.name, key.id));
+  return parse_checkpoint_text(parsed.text);
+}
+
+}  // namespace leat
