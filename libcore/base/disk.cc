@@ -241,7 +241,12 @@ Result<Directory> Directory::open_directory(std::string_view name) const {
   const std::string path = path_of(name);
   if ((errno = injected_fault(DiskCall::open, path)) != 0) return fault("open directory", path);
   Descriptor opened(open_beneath(fd(), std::string(name).c_str(), O_RDONLY | O_DIRECTORY, 0));
-  if (!opened) return fault("open directory", path);
+  if (!opened) {
+    const bool is_other = errno == ENOTDIR;
+    auto error = fault("open directory", path);
+    if (is_other) error.error().code = Code::not_found;  // something of that name, but no directory
+    return error;
+  }
   return Directory(std::move(opened), name == "." ? path_ : path, inherited_);
 }
 

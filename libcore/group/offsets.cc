@@ -116,7 +116,8 @@ Result<std::optional<OffsetsFile>> OffsetsFile::open(const DataDir& data_dir, st
                                                      Access access, const MemberEntry* join_as) {
   if (access == Access::read) {
     const auto groups = data_dir.root().open_directory(kGroupsDirectory);
-    if (!groups) return std::nullopt;
+    if (!groups && groups.error().code == Code::not_found) return std::nullopt;
+    if (!groups) return std::unexpected(groups.error());
     auto file = groups->open_file(fmt::format("{}/{}/{}", group, topic, kOffsetsFile), OpenMode::read);
     if (!file && file.error().code == Code::not_found) return std::nullopt;
     if (!file) return std::unexpected(std::move(file).error());
@@ -302,11 +303,14 @@ WakeWord& OffsetsFile::wake() const {
 
 Result<std::vector<GroupTopic>> list_group_topics(const DataDir& data_dir) {
   std::vector<GroupTopic> found;
-  if (!data_dir.root().exists(kGroupsDirectory)) return found;
-  const Directory groups = TRY(data_dir.root().open_directory(kGroupsDirectory));
-  for (const std::string& group : TRY(groups.list())) {
-    const auto directory = groups.open_directory(group);
-    if (!directory || !check_name("consumer", group)) continue;
+  const auto groups = data_dir.root().open_directory(kGroupsDirectory);
+  if (!groups && groups.error().code == Code::not_found) return found;
+  if (!groups) return std::unexpected(groups.error());
+  for (const std::string& group : TRY(groups->list())) {
+    if (!check_name("consumer", group)) continue;
+    const auto directory = groups->open_directory(group);
+    if (!directory && directory.error().code == Code::not_found) continue;  // gone meanwhile
+    if (!directory) return std::unexpected(directory.error());
     for (const std::string& topic : TRY(directory->list())) {
       if (check_name("topic", topic)) found.push_back({group, topic});
     }
@@ -320,7 +324,8 @@ Result<void> forget_topic(const DataDir& data_dir, std::string_view topic, const
     const Directory groups = TRY(data_dir.groups());
     const auto group = groups.open_directory(entry.group);
     const auto directory = group ? group->open_directory(topic) : std::unexpected(group.error());
-    if (!directory) continue;  // gone meanwhile
+    if (!directory && directory.error().code == Code::not_found) continue;  // gone meanwhile
+    if (!directory) return std::unexpected(directory.error());
     {
       const DirectoryLock lock = TRY(DirectoryLock::acquire(*directory, data_dir.lock_timeout()));
       const auto file = directory->open_file(kOffsetsFile, OpenMode::read);

@@ -105,8 +105,10 @@ Result<DataDirLock> DataDir::lock() const {
 }
 
 Result<std::vector<std::string>> DataDir::topic_names() const {
-  if (!root_.exists(kTopicsDirectory)) return {};
-  std::vector<std::string> names = TRY(TRY(root_.open_directory(kTopicsDirectory)).list());
+  const auto topics = root_.open_directory(kTopicsDirectory);
+  if (!topics && topics.error().code == Code::not_found) return {};
+  if (!topics) return std::unexpected(topics.error());
+  std::vector<std::string> names = TRY(topics->list());
   std::erase_if(names, [](const std::string& name) { return !check_name("topic", name); });
   return names;
 }
@@ -114,6 +116,7 @@ Result<std::vector<std::string>> DataDir::topic_names() const {
 Result<Directory> DataDir::open_topic(std::string_view name) const {
   TRY(check_name("topic", name));
   const auto topics = root_.open_directory(kTopicsDirectory);
+  if (!topics && topics.error().code != Code::not_found) return std::unexpected(topics.error());
   if (topics) {
     auto topic = topics->open_directory(name);
     if (topic || topic.error().code != Code::not_found) return topic;

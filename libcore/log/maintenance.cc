@@ -93,7 +93,9 @@ Result<TimestampMs> segment_max_timestamp(const Directory& partition, Offset bas
 }
 
 Result<void> keep_producers(const Partition& partition, Offset base) {
-  if (!partition.topic().directory().exists(kProducersDirectory)) return {};
+  const auto producers = partition.topic().directory().open_directory(kProducersDirectory);
+  if (!producers && producers.error().code == Code::not_found) return {};
+  if (!producers) return std::unexpected(producers.error());
   return snapshot_producers(partition.directory(), base);
 }
 

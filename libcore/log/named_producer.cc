@@ -79,11 +79,15 @@ Result<NamedProducer> NamedProducer::open(const Topic& topic, std::string_view n
   const std::string file_name(name);
   Directory directory = TRY(topic.directory().make_directory(kProducersDirectory));
   const DirectoryLock lock = TRY(DirectoryLock::acquire(directory, topic.data_dir().lock_timeout()));
-  if (!directory.exists(file_name)) TRY(register_name(directory, file_name, topic.id(), routing, ends));
+  auto found = directory.open_file(file_name, OpenMode::read_write);
+  if (!found && found.error().code == Code::not_found) {
+    TRY(register_name(directory, file_name, topic.id(), routing, ends));
+    found = directory.open_file(file_name, OpenMode::read_write);
+  }
+  File file = TRY(std::move(found));
   // Whoever made the name may have died before it was durable.
   TRY(directory.sync());
   TRY(topic.directory().sync());
-  File file = TRY(directory.open_file(file_name, OpenMode::read_write));
   if (!TRY(try_lock_range(file, kUserLock, LockKind::exclusive))) {
     std::int64_t pid = 0;
     TRY(file.read_at(std::as_writable_bytes(std::span(&pid, 1)), kPidAt));

@@ -35,7 +35,7 @@ struct StartValue {
 SegmentScan::SegmentScan(const File& log, const SegmentBounds& bounds, IndexHint from)
     : log_(&log), bounds_(bounds), walk_(log, from.position, from.base) {}
 
-// No batch of this segment lies at or behind this offset.
+// No batch of this segment ends behind this offset.
 Offset SegmentScan::bound() const {
   const Offset most = bounds_.base + kSegmentOffsetsMax;
   return bounds_.next ? std::min(*bounds_.next, most) : most;
@@ -65,6 +65,12 @@ Result<SegmentScan::Step> SegmentScan::next() {
 
 // The first whole batch behind the bad place `from` that the log can go on with.
 Result<std::optional<FoundBatch>> SegmentScan::find_behind(std::int64_t from, Offset first) const {
+  // Base offsets stand outside the checksum: one that leaves a gap reaching behind what was ever durable is not
+  // believed.
+  const bool is_bounded = !bounds_.next && first < bounds_.known_end;
+  const auto can_follow = [&](Offset base) {
+    return base >= first && base < bound() && (!is_bounded || base <= bounds_.known_end);
+  };
   // A length is believed when a batch starts, or the file ends, where it leads: what looks like a batch before that is
   // part of a record.
   std::array<std::byte, kBatchHeaderBytes> raw{};
@@ -74,13 +80,12 @@ Result<std::optional<FoundBatch>> SegmentScan::find_behind(std::int64_t from, Of
     if (header_fault(header) == nullptr && behind <= bounds_.limit) {
       if (behind == bounds_.limit) return std::nullopt;
       const auto follower = TRY(whole_batch_at(*log_, behind, bounds_.limit));
-      if (follower && follower->base_offset >= first && follower->base_offset < bound())
-        return FoundBatch{behind, follower->base_offset};
+      if (follower && can_follow(follower->base_offset)) return FoundBatch{behind, follower->base_offset};
     }
   }
   for (std::int64_t at = from + 1;;) {
     const auto found = TRY(find_batch_behind(*log_, at, bounds_.limit, first - 1));
-    if (!found || found->base < bound()) return found;
+    if (!found || can_follow(found->base)) return found;
     at = found->position + 1;
   }
 }
@@ -110,21 +115,25 @@ Result<SegmentScan::Step> SegmentScan::pass(std::int64_t from, Offset first, std
     place.fault = "the records before this batch are missing";
   } else {
     place.only_zeros = TRY(only_zeros(*log_, from, place.to));
-    place.restorable = TRY(is_restorable(place, due));
+    // Behind the last batch of the file more may be missing than this one.
+    const auto end = TRY(restored_end(place));
+    place.restorable = end && (found ? *end == found->base : *end <= place.end);
+    if (place.restorable) place.end = *end;
     place.unfinished = unfinished;
   }
   walk_.jump(place.to, place.end);
   return Step{.kind = Step::Kind::bad, .place = std::move(place)};
 }
 
-Result<bool> SegmentScan::is_restorable(const BadPlace& place, std::optional<Offset> due) const {
-  if (place.bytes() < static_cast<std::int64_t>(kBatchHeaderBytes) || place.bytes() > kBatchBytesMax) return false;
+// The end of the batch that the bytes of the place are, but for what the checksum does not cover.
+Result<std::optional<Offset>> SegmentScan::restored_end(const BadPlace& place) const {
+  if (place.bytes() < static_cast<std::int64_t>(kBatchHeaderBytes) || place.bytes() > kBatchBytesMax)
+    return std::nullopt;
   std::vector<std::byte> bytes(static_cast<std::size_t>(place.bytes()));
-  if (TRY(log_->read_at(bytes, place.from)) != bytes.size()) return false;
+  if (TRY(log_->read_at(bytes, place.from)) != bytes.size()) return std::nullopt;
   const auto restored = restore_batch(bytes, place.first);
-  if (!restored) return false;
-  const Offset end = load_batch_header(restored->data()).end_offset();
-  return due ? end == *due : end <= bounds_.known_end;
+  if (!restored) return std::nullopt;
+  return load_batch_header(restored->data()).end_offset();
 }
 
 std::optional<std::vector<std::byte>> restore_batch(Bytes bytes, Offset first) {

@@ -70,7 +70,7 @@ class SegmentScan {
  private:
   Result<Step> pass(std::int64_t from, Offset first, std::string fault);
   Result<std::optional<FoundBatch>> find_behind(std::int64_t from, Offset first) const;
-  Result<bool> is_restorable(const BadPlace& place, std::optional<Offset> due) const;
+  Result<std::optional<Offset>> restored_end(const BadPlace& place) const;
   Offset bound() const;
 
   const File* log_;
