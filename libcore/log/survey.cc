@@ -115,10 +115,7 @@ Result<SegmentScan::Step> SegmentScan::pass(std::int64_t from, Offset first, std
     place.fault = "the records before this batch are missing";
   } else {
     place.only_zeros = TRY(only_zeros(*log_, from, place.to));
-    // Behind the last batch of the file more may be missing than this one.
-    const auto end = TRY(restored_end(place));
-    place.restorable = end && (found ? *end == found->base : *end <= place.end);
-    if (place.restorable) place.end = *end;
+    place.restorable = TRY(restored_end(place)) == place.end;
     place.unfinished = unfinished;
   }
   walk_.jump(place.to, place.end);
