@@ -44,12 +44,19 @@ class TreeVerifier {
     verification_.report(std::move(finding));
   }
 
+  static Result<std::vector<Hash>> slice(const std::vector<Hash>& leaves, std::uint64_t block) {
+    const auto begin = leaves.begin() + static_cast<std::ptrdiff_t>(block * kTileWidth);
+    return std::vector<Hash>(begin, begin + static_cast<std::ptrdiff_t>(kTileWidth));
+  }
+
   // The log says what the hash of a block is, as long as it has the block, or its leaves were kept.
   Result<void> check_blocks(std::uint64_t first, std::uint64_t end) {
     const auto stored = TRY(files_.read(kTileLevel, first, end - first));
+    // In one go over the log where that is possible, else block by block.
+    const auto all = tree_leaves(partition_, files_, first, end * kTileWidth);
     for (std::uint64_t block = first; block < end; ++block) {
       const auto& hash = stored[block - first];
-      auto leaves = tree_leaves(partition_, files_, block, (block + 1) * kTileWidth);
+      auto leaves = all ? slice(*all, block - first) : tree_leaves(partition_, files_, block, (block + 1) * kTileWidth);
       if (!leaves) {
         if (leaves.error().code != Code::damaged && leaves.error().code != Code::not_found)
           return std::unexpected(std::move(leaves).error());

@@ -1,6 +1,7 @@
 #include "leat/proof/sha256.h"
 
 #include <doctest/doctest.h>
+#include <openssl/sha.h>
 
 #include <algorithm>
 #include <initializer_list>
@@ -95,6 +96,24 @@ std::vector<Vector> nist_vectors() {
                 "8fae1eda2f87aa2c9480858bec"),
        "3c593aa539fdcdae516cdf2f15000f6634185c88f505b39775fb9ab137a10aa2"},
   };
+}
+
+TEST_CASE("OpenSSL says the same, for every kind and messages of any length") {
+  std::mt19937 random(7);
+  for (const Sha256Kind kind : kinds_here()) {
+    std::vector<Buffer> buffers;
+    std::vector<Bytes> messages;
+    for (int i = 0; i < 500; ++i) buffers.push_back(random_bytes(random, random() % (i % 10 == 0 ? 5000 : 200)));
+    for (const Buffer& buffer : buffers) messages.emplace_back(buffer);
+    std::vector<Hash> hashes(messages.size());
+    sha256_many(kind, messages, hashes);
+    for (std::size_t i = 0; i < messages.size(); ++i) {
+      Hash expected;
+      ::SHA256(reinterpret_cast<const unsigned char*>(messages[i].data()), messages[i].size(),
+               reinterpret_cast<unsigned char*>(expected.data()));
+      CHECK(hashes[i] == expected);
+    }
+  }
 }
 
 TEST_CASE("NIST's messages have the hashes that NIST prints, alone and among many, by every kind") {
