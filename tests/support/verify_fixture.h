@@ -12,8 +12,30 @@
 
 namespace leat::test {
 
-struct VerifyFixture : LogFixture {
-  using LogFixture::LogFixture;
+// Directories that are made while it lives lie in memory, where there is a place for that: these tests sync thousands
+// of times.
+class InMemory {
+ public:
+  InMemory() {
+    if (const char* before = std::getenv("TMPDIR")) before_ = before;
+    if (std::filesystem::is_directory("/dev/shm")) ::setenv("TMPDIR", "/dev/shm", 1);
+  }
+  InMemory(const InMemory&) = delete;
+  InMemory& operator=(const InMemory&) = delete;
+  ~InMemory() {
+    if (before_.empty()) {
+      ::unsetenv("TMPDIR");
+    } else {
+      ::setenv("TMPDIR", before_.c_str(), 1);
+    }
+  }
+
+ private:
+  std::string before_;
+};
+
+struct VerifyFixture : InMemory, LogFixture {
+  explicit VerifyFixture(TopicSettings settings = {}) : LogFixture(settings) {}
 
   // What verification finds in the topic and around it.
   std::vector<Finding> verify(bool deep = true) {
