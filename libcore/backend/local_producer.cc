@@ -1,11 +1,12 @@
 // Producing into a data directory: records are collected into batches per partition, batches are appended in groups,
-// and one commit per partition acknowledges them all. With a producer name, records that an earlier run has appended
-// are counted off instead.
+// and one commit per partition acknowledges them all; of much input, most has become durable in the background by then.
+// With a producer name, records that an earlier run has appended are counted off instead.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <deque>
 
+#include "leat/backend/background_sync.h"
 #include "leat/backend/local.h"
 #include "leat/log/compaction.h"
 #include "leat/log/file_names.h"
@@ -13,7 +14,6 @@
 #include "leat/log/named_producer.h"
 #include "leat/log/partition.h"
 #include "leat/log/producer_state.h"
-#include "leat/log/proof_tree.h"
 
 namespace leat {
 
@@ -21,6 +21,9 @@ namespace {
 
 // Finished batches are appended in groups of about this size: one hold of the append lock, one write.
 constexpr std::size_t kAppendBytes = 1 << 20;
+
+// What is appended to a partition without a flush is made durable in the background when it has come to this much.
+constexpr std::int64_t kBackgroundBytes = 8 << 20;
 
 // A run of offsets given to consecutive records of one partition.
 struct OffsetRun {
@@ -38,6 +41,7 @@ struct Lane {
   std::size_t finished_bytes = 0;
   std::optional<Appended> uncommitted;
   bool has_appended = false;   // an append has succeeded
+  std::int64_t behind = 0;     // bytes appended since the latest commit or request of one
   bool tree_due = false;       // enough was appended since the tree was extended
   std::int64_t given = 0;      // records sent to this partition by a named producer, those counted off included
   ProducerProgress before{};   // what earlier runs of it have there
@@ -51,7 +55,8 @@ class LocalProducer final : public Producer {
       : topic_(std::move(topic)),
         options_(options),
         chooser_(topic_->settings().partitions),
-        lanes_(static_cast<std::size_t>(topic_->settings().partitions)) {}
+        lanes_(static_cast<std::size_t>(topic_->settings().partitions)),
+        background_(*topic_, syncs()) {}
 
   // Takes the producer's name and finds out what earlier runs have appended.
   Result<void> resume() {
@@ -232,9 +237,14 @@ class LocalProducer final : public Producer {
     if (!lane.uncommitted || lane.uncommitted->epoch == appended.epoch) lane.uncommitted = appended;
     lane.has_appended = true;
     if (callback_) lane.runs.push_back({appended.base, appended.end - appended.base});
+    lane.behind += static_cast<std::int64_t>(lane.finished_bytes);
     lane.finished.clear();
     lane.finished_bytes = 0;
     maintain(lane);
+    if (lane.behind >= kBackgroundBytes) {
+      lane.behind = 0;
+      background_.request(lane.partition.id(), *lane.uncommitted);
+    }
     return {};
   }
 
@@ -252,9 +262,10 @@ class LocalProducer final : public Producer {
 
   // Acknowledges what was appended.
   Result<void> commit(Partition& partition, const Appended& appended) const {
-    const bool sync = options_.force_sync || topic_->settings().durability == Durability::sync;
-    return sync ? partition.commit(appended) : Result<void>{};
+    return syncs() ? partition.commit(appended) : Result<void>{};
   }
+
+  bool syncs() const { return options_.force_sync || topic_->settings().durability == Durability::sync; }
 
   Result<void> flush_all() {
     for (const auto& lane : lanes_) {
@@ -265,9 +276,10 @@ class LocalProducer final : public Producer {
     for (const auto& lane : lanes_) {
       if (!lane || !lane->uncommitted) continue;
       TRY(commit(lane->partition, *lane->uncommitted));
-      lane->uncommitted.reset();
+      lane->behind = 0;
       // Over what is durable by now.
-      if (std::exchange(lane->tree_due, false)) (void)extend_tree(lane->partition);
+      if (std::exchange(lane->tree_due, false)) background_.request(lane->partition.id(), *lane->uncommitted);
+      lane->uncommitted.reset();
     }
     acknowledged_ += std::exchange(unacknowledged_, 0);
     report_receipts();
@@ -328,6 +340,7 @@ class LocalProducer final : public Producer {
   std::int64_t sent_ = 0;     // records accepted or counted off
   std::int64_t skipped_ = 0;  // counted off
   std::optional<Error> failure_;
+  BackgroundSync background_;  // the last, so that it ends first
 };
 
 }  // namespace

@@ -17,6 +17,8 @@
 #include <array>
 #include <cerrno>
 
+#include "leat/base/seeded_bug.h"
+
 namespace leat {
 
 namespace {
@@ -133,9 +135,12 @@ Result<void> File::write_at(std::span<const Bytes> pieces, std::int64_t position
 }
 
 Result<void> File::sync_data() const {
+  if (seeded(SeededBug::no_fdatasync)) return {};
   if ((errno = injected_fault(DiskCall::sync, path_)) != 0) return fault("sync", path_);
   // A file system mounted read-only has nothing unsynced.
-  if (::fdatasync(fd()) != 0 && errno != EROFS) return fault("sync", path_);
+  int failed = ::fdatasync(fd());
+  if (failed != 0 && seeded(SeededBug::sync_retried)) failed = ::fdatasync(fd());
+  if (failed != 0 && errno != EROFS) return fault("sync", path_);
   return {};
 }
 
@@ -392,6 +397,7 @@ Result<void> Directory::remove_tree(std::string_view name) const {
 }
 
 Result<void> Directory::sync() const {
+  if (seeded(SeededBug::no_directory_sync)) return {};
   if ((errno = injected_fault(DiskCall::sync, path_)) != 0) return fault("sync directory", path_);
   if (::fsync(fd()) != 0 && errno != EROFS) return fault("sync directory", path_);
   return {};

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "leat/base/seeded_bug.h"
 #include "leat/log/file_names.h"
 #include "leat/log/log_start.h"
 #include "leat/log/recovery.h"
@@ -210,13 +211,13 @@ Result<void> Partition::examine_and_cut(const LogEnd& from, std::span<const Offs
           verdict.fault.empty() ? "the segment ends before the next one begins" : std::string_view(verdict.fault);
       return std::unexpected(damage_error(log.path(), verdict.position, fault, verdict.end, bases.front(), next));
     }
-    if (verdict.kind != TailVerdict::Kind::whole) {
+    if (verdict.kind != TailVerdict::Kind::whole && !seeded(SeededBug::no_tail_cut)) {
       const std::string sentence = TRY(cut_tail(directory_, log, verdict));
       if (!sentence.empty()) notices_.push_back(sentence);
       ++end.epoch;
     }
     end.end = verdict.end;
-    end.position = verdict.position;
+    end.position = seeded(SeededBug::no_tail_cut) ? verdict.file_bytes : verdict.position;
     end.segment_base = bases[i];
   }
   return {};
@@ -322,7 +323,12 @@ Result<void> Partition::append_group(std::span<EncodedBatch> batches, LogEnd& en
     after.end += batch.record_count;
     after.position += static_cast<std::int64_t>(batch.bytes.size());
   }
-  auto written = log_.write_at(pieces, end.position);
+  auto written = Result<void>{};
+  if (seeded(SeededBug::acknowledge_before_write)) {
+    write_at_exit(log_.fd(), pieces, end.position);
+  } else {
+    written = log_.write_at(pieces, end.position);
+  }
   if (!written) {
     // A part may be there: it goes before anybody else can see it. Failing that, the next appender does it.
     (void)log_.truncate(end.position);

@@ -26,6 +26,16 @@ T load(std::string_view text, std::size_t at) {
   return value;
 }
 
+// The content of a small file, with memory for what is there only.
+Result<std::string> read_whole(const File& file) {
+  const std::int64_t bytes = TRY(file.size());
+  if (bytes > static_cast<std::int64_t>(kSmallFileBytesMax))
+    return fail(Code::damaged, fmt::format("{} is larger than {} bytes", file.path(), kSmallFileBytesMax));
+  std::string text(static_cast<std::size_t>(bytes), '\0');
+  text.resize(TRY(file.read_at(std::as_writable_bytes(std::span(text)), 0)));
+  return text;
+}
+
 // producers/NAME, as log/named_producer.h lays it out. Why it cannot be used, or empty.
 std::string fault_of_producer(std::string_view text, const TopicId& id) {
   constexpr std::string_view kMagic = "leatip01";
@@ -136,9 +146,10 @@ Result<void> verify_named_producers(const Verification& verification, const Find
     const auto file = directory->open_file(name, OpenMode::read);
     if (!file && file.error().code == Code::not_found) continue;
     if (!file) return std::unexpected(file.error());
-    const std::string text = TRY(directory->read_file(name, kSmallFileBytesMax));
+    const auto text = read_whole(*file);
+    if (!text && text.error().code != Code::damaged) return std::unexpected(text.error());
     const std::string stopped = fmt::format("the producer \"{}\" cannot go on; begin again under another name", name);
-    if (std::string fault = fault_of_producer(text, id); !fault.empty()) {
+    if (std::string fault = text ? fault_of_producer(*text, id) : text.error().message; !fault.empty()) {
       Finding finding = scope.damage(file->path(), std::move(fault), stopped);
       finding.byte = 0;
       verification.report(std::move(finding));
@@ -164,8 +175,10 @@ Result<void> verify_producer_snapshots(const Verification& verification, const F
   for (const std::string& name : TRY(partition.list())) {
     const auto base = parse_segment_file_name(name, ".producers");
     if (!base || !std::ranges::binary_search(bases, *base)) continue;
-    const auto text = partition.read_file(name, kSmallFileBytesMax);
-    if (!text && text.error().code == Code::not_found) continue;
+    const auto file = partition.open_file(name, OpenMode::read);
+    if (!file && file.error().code == Code::not_found) continue;
+    const auto text = file ? read_whole(*file) : std::unexpected(file.error());
+    if (!text && text.error().code != Code::damaged) return std::unexpected(text.error());
     if (text && is_whole_snapshot(*text, *base)) {
       any_whole = true;
     } else {

@@ -1,0 +1,93 @@
+#include "leat/backend/background_sync.h"
+
+#include <signal.h>
+
+#include <new>
+#include <system_error>
+#include <utility>
+
+#include "leat/log/proof_tree.h"
+
+namespace leat {
+
+namespace {
+
+// Signals are for the thread that reads the input: a wait of its has to end when one comes.
+class SignalsBlocked {
+ public:
+  SignalsBlocked() {
+    sigset_t all;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  SignalsBlocked(const SignalsBlocked&) = delete;
+  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+  ~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+ private:
+  sigset_t before_{};
+};
+
+}  // namespace
+
+BackgroundSync::~BackgroundSync() {
+  if (!thread_.joinable()) return;
+  {
+    const std::scoped_lock lock(mutex_);
+    ending_ = true;
+  }
+  changed_.notify_one();
+  thread_.join();
+}
+
+void BackgroundSync::request(PartitionId partition, const Appended& appended) {
+  {
+    const std::scoped_lock lock(mutex_);
+    requested_.insert_or_assign(partition, appended);
+  }
+  changed_.notify_one();
+  if (thread_.joinable()) return;
+  const SignalsBlocked blocked;
+  try {
+    thread_ = std::thread([this] { run(); });
+  } catch (const std::system_error&) {
+    // No thread is to be had: the producer syncs when it flushes, and the tree waits for who comes next.
+  }
+}
+
+void BackgroundSync::run() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    changed_.wait(lock, [this] { return ending_ || !requested_.empty(); });
+    if (requested_.empty()) return;
+    const auto [id, appended] = *requested_.begin();
+    requested_.erase(requested_.begin());
+    lock.unlock();
+    try {
+      serve(id, appended);
+    } catch (const std::bad_alloc&) {
+      // Nobody waits for this.
+    }
+    lock.lock();
+  }
+}
+
+void BackgroundSync::serve(PartitionId id, const Appended& appended) {
+  const auto opened = partition(id);
+  if (!opened) return;
+  if (sync_ && !(*opened)->commit(appended)) return;
+  (void)extend_tree(**opened);
+}
+
+Result<Partition*> BackgroundSync::partition(PartitionId id) {
+  if (!topic_) {
+    Topic opened = TRY(Topic::open(data_dir_, topic_name_, Topic::Access::write));
+    if (opened.id() != topic_id_) return fail(Code::not_found, "another topic has that name by now");
+    topic_ = std::make_unique<Topic>(std::move(opened));
+  }
+  auto found = partitions_.find(id);
+  if (found == partitions_.end()) found = partitions_.emplace(id, TRY(Partition::open(*topic_, id))).first;
+  return &found->second;
+}
+
+}  // namespace leat
