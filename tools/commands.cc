@@ -3,6 +3,8 @@
 
 #include <array>
 
+#include "tools/bench.h"
+
 namespace leat::tools {
 namespace {
 
@@ -123,6 +125,24 @@ constexpr std::array kTable = {
                "leat config show\n"
                "leat config show --origin",
                make_config_show},
+    CommandRow{"bench", "produce", "measure how fast records are appended, and when they are durable",
+               "leat bench produce\n"
+               "leat bench produce --clients 8 --pipeline 1\n"
+               "leat bench produce --rate 5000 --time-limit 30s --size 1KiB\n"
+               "leat bench produce --records 10000000 --proofs off -O json",
+               make_bench_produce},
+    CommandRow{"bench", "consume", "measure how fast records are read",
+               "leat bench consume\n"
+               "leat bench consume --clients 4 --compression lz4 -O csv",
+               make_bench_consume},
+    CommandRow{"bench", "e2e", "measure the time from a producer to a follower",
+               "leat bench e2e\n"
+               "leat bench e2e --rate 1000 --followers 3 --time-limit 1m",
+               make_bench_e2e},
+    CommandRow{"bench", "groups", "measure consumer groups: throughput, takeover, joining",
+               "leat bench groups\n"
+               "leat bench groups --clients 8 -p 32 --rounds 50",
+               make_bench_groups},
     CommandRow{"", "completions", "print the completion file of a shell",
                "leat completions bash > ~/.local/share/bash-completion/completions/leat\n"
                "leat completions fish > ~/.config/fish/completions/leat.fish",

@@ -77,6 +77,7 @@ std::string_view heading(std::string_view word) {
   if (word == "consumer") return "Consumers";
   if (word == "inspect") return "Looking inside";
   if (word == "check") return "Monitoring";
+  if (word == "bench") return "Measuring";
   if (word == "config") return "Other";
   return "";
 }

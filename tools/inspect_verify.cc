@@ -18,14 +18,14 @@ namespace {
 class InspectVerify : public Command {
  public:
   void add_options(CLI::App& app) override {
-    app.add_option("TOPIC", topic_, "the topic (default: all, and what belongs to none)")->type_name("");
+    topic_option_ = app.add_option("TOPIC", topic_, "the topic (default: all, and what belongs to none)")->type_name("");
     add_partitions(app, partitions_, "only this partition (repeatable)");
     app.add_flag("--deep", deep_, "read every batch, record and index entry");
     add_list_format(app, format_);
   }
 
   Result<void> run(Context& context) override {
-    if (!topic_.empty()) TRY(check_name("topic", topic_));
+    if (topic_option_->count() != 0) TRY(check_name("topic", topic_));
     if (topic_.empty() && !partitions_.empty())
       return fail(Code::usage, "--partition needs the topic", "leat inspect verify --help");
     const DataDir data_dir = TRY(open_local_directory(context, "inspect"));
@@ -115,6 +115,7 @@ class InspectVerify : public Command {
                 hint_);
   }
 
+  CLI::Option* topic_option_ = nullptr;
   std::string topic_;
   std::vector<PartitionId> partitions_;
   bool deep_ = false;

@@ -10,6 +10,7 @@
 #include <new>
 
 #include "tools/check.h"
+#include "tools/check_verdict.h"
 #include "tools/command_line.h"
 #include "tools/commands.h"
 #include "tools/config.h"
@@ -150,11 +151,26 @@ int finish(Result<int> result, std::span<const std::string> words) {
   return result ? *result : report(result.error(), words);
 }
 
-int guarded_main(std::span<const std::string> words) {
+// In place of std::bad_alloc, wherever the memory was wanted: to unwind, or to compose a message, would want more. What
+// was acknowledged is on the disk, locks go with the process. A monitoring system gets 3, "unknown", from a check.
+bool checking = false;
+
+[[noreturn]] void end_without_memory() {
+  constexpr std::string_view kError = "leat: error: out of memory\n";
+  constexpr std::string_view kUnknown = "UNKNOWN: out of memory\n";
+  [[maybe_unused]] const ssize_t written = checking ? ::write(STDOUT_FILENO, kUnknown.data(), kUnknown.size())
+                                                    : ::write(STDERR_FILENO, kError.data(), kError.size());
+  ::_exit(checking ? static_cast<int>(Health::unknown) : exit_status(Code::io));
+}
+
+int guarded_main(int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) checking |= kCheckGroup == argv[i];
+  std::set_new_handler(end_without_memory);
+  const std::vector<std::string> words(argv + (argc > 0 ? 1 : 0), argv + argc);
   try {
     return finish(run(words), words);
   } catch (const std::bad_alloc&) {
-    return report({Code::io, "out of memory"}, words);
+    end_without_memory();  // of a library that asks for memory elsewhere
   } catch (const std::exception& exception) {
     return report({Code::internal, std::string("this is a bug in leat: ") + exception.what()}, words);
   }
@@ -166,6 +182,5 @@ int guarded_main(std::span<const std::string> words) {
 int main(int argc, char** argv) {
   leat::tools::occupy_standard_descriptors();
   leat::tools::install_interrupt_handlers();
-  const std::vector<std::string> words(argv + (argc > 0 ? 1 : 0), argv + argc);
-  return leat::tools::guarded_main(words);
+  return leat::tools::guarded_main(argc, argv);
 }

@@ -109,9 +109,9 @@ Result<OffsetsLine> parse_line(std::span<const std::string_view> words) {
   }
   TRY(check_name("topic", words[0]));
   const std::int64_t partition = TRY(parse_number("PARTITION", words[1], INT32_MAX));
-  return OffsetsLine{.topic = std::string(words[0]),
-                     .partition = {static_cast<std::int32_t>(partition)},
-                     .next = {TRY(parse_number("OFFSET", words[2], INT64_MAX))}};
+  const std::int64_t next = TRY(parse_number("OFFSET", words[2], INT64_MAX));
+  return OffsetsLine{
+      .topic = std::string(words[0]), .partition = {static_cast<std::int32_t>(partition)}, .next = {next}};
 }
 
 }  // namespace

@@ -54,6 +54,10 @@ void append_base64(std::string& to, std::string_view bytes);
 // `text` with control characters (C0, DEL, C1, and invalid UTF-8) as \xNN, for showing on a terminal.
 std::string escape_controls(std::string_view text);
 
+// Control characters that JSON strings may hold raw (DEL, C1), in the JSON that `json` holds from `from` on, become
+// \u00NN: the same values, safe to show on a terminal.
+void escape_json_controls(std::string& json, std::size_t from);
+
 // A cell: what a person sees, and the same as a JSON value already in JSON ("12", "\"a\"", "null").
 struct Cell {
   std::string text;

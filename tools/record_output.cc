@@ -91,6 +91,7 @@ Result<RecordOutput> RecordOutput::make(const OutputFlags& flags, bool terminal)
   made.format_ = flags.format.value_or(OutputFormat::dynamic);
   made.keys_ = flags.keys;
   made.escape_ = terminal && made.format_ == OutputFormat::dynamic;
+  made.terminal_ = terminal && made.format_ != OutputFormat::text && made.format_ != OutputFormat::raw;
   switch (made.format_) {
     case OutputFormat::dynamic:
     case OutputFormat::text:
@@ -136,7 +137,7 @@ void RecordOutput::append_key(std::string& to, const RecordView& record) const {
   to += '[';
   if (!record.key) {
     to += "null";
-  } else if (escape_) {
+  } else if (terminal_) {
     to += escape_controls(*record.key);
   } else {
     to += *record.key;
@@ -146,6 +147,7 @@ void RecordOutput::append_key(std::string& to, const RecordView& record) const {
 
 Result<void> RecordOutput::append_other(std::string& to, const RecordView& record) {
   if (keys_) append_key(to, record);
+  const std::size_t begin = to.size();
   switch (mode_) {
     case Mode::keyed_line:
       if (record.value && escape_) {
@@ -161,10 +163,12 @@ Result<void> RecordOutput::append_other(std::string& to, const RecordView& recor
       break;
     case Mode::json:
       append_json_value(to, record.value);
+      if (terminal_) escape_json_controls(to, begin);
       to += '\n';
       break;
     case Mode::jsonl:
       append_envelope(to, record);
+      if (terminal_) escape_json_controls(to, begin);
       to += '\n';
       break;
     case Mode::nul:

@@ -72,7 +72,8 @@ class RecordOutput {
   OutputFormat format_ = OutputFormat::dynamic;
   Mode mode_ = Mode::line;
   bool keys_ = false;
-  bool escape_ = false;
+  bool escape_ = false;    // keys and values, as one sees control characters
+  bool terminal_ = false;  // no form but those that are exact by their meaning may show raw control characters
   RecordTemplate template_;
 };
 

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <limits>
 
 #include "leat/group/verify_offsets.h"
 #include "leat/log/file_names.h"
@@ -32,6 +33,7 @@ class Repair : public Command {
     bool falsely_deleted = false;
     std::vector<PartitionRepair> repairs = TRY(plan(data_dir, context, falsely_deleted));
     TRY(name_what_stays(data_dir));
+    if (execute_ && !falsely_deleted) complete_indexes(data_dir, repairs);
     if (!execute_ || (!falsely_deleted && count_steps(repairs) == 0)) {
       TRY(print(data_dir, repairs, falsely_deleted));
       if (count_steps(repairs) > 0 || falsely_deleted) print_note("nothing was changed; --execute does it");
@@ -67,6 +69,16 @@ class Repair : public Command {
       repairs.push_back(TRY(plan_repair(survey)));
     }
     return repairs;
+  }
+
+  // Lost entries cost time, no record: they are made again without being listed, or asked about. What goes wrong here
+  // comes out when the log itself is repaired.
+  void complete_indexes(const DataDir& data_dir, const std::vector<PartitionRepair>& repairs) const {
+    auto topic = Topic::open(data_dir, name_, Topic::Access::write);
+    for (std::size_t i = 0; topic && i < repairs.size(); ++i) {
+      auto partition = Partition::open(*topic, repairs[i].id);
+      if (partition) partition->index_closed_segments(std::numeric_limits<std::size_t>::max());
+    }
   }
 
   // Leaves in `repairs` what was done.

@@ -96,6 +96,26 @@ void append_json_string(std::string& to, std::string_view text) {
   to += '"';
 }
 
+void escape_json_controls(std::string& json, std::size_t from) {
+  const auto is_control = [&](std::size_t i) {
+    return byte_at(json, i) == 0x7F || (byte_at(json, i) == 0xC2 && i + 1 < json.size() && byte_at(json, i + 1) < 0xA0);
+  };
+  std::string escaped;
+  std::size_t plain = from;
+  for (std::size_t i = from; i < json.size(); ++i) {
+    if (!is_control(i)) continue;
+    escaped.append(json, plain, i - plain);
+    if (byte_at(json, i) == 0xC2) ++i;
+    escaped += "\\u00";
+    escaped += kHexDigits[byte_at(json, i) >> 4];
+    escaped += kHexDigits[byte_at(json, i) & 0xF];
+    plain = i + 1;
+  }
+  if (plain == from) return;
+  escaped.append(json, plain);
+  json.replace(from, std::string::npos, escaped);
+}
+
 void append_base64(std::string& to, std::string_view bytes) {
   constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   to.reserve(to.size() + (bytes.size() + 2) / 3 * 4);

@@ -44,7 +44,8 @@ class LocalBackend final : public Backend {
 
   Result<TopicInfo> describe_topic(std::string_view name) override {
     Topic topic = TRY(Topic::open(data_dir_, name, Topic::Access::read));
-    TopicInfo info{std::string(name), topic.settings(), 0, topic.directory().allocated_bytes()};
+    const std::int64_t allocated = TRY(topic.directory().allocated_bytes());
+    TopicInfo info{std::string(name), topic.settings(), 0, allocated};
     for (PartitionId p{0}; p.value < topic.settings().partitions; p += 1) {
       const VisibleRange range = TRY(visible_range(topic, p));
       info.records += range.end - range.start;
@@ -123,7 +124,7 @@ class LocalBackend final : public Backend {
       const VisibleRange range = TRY(reader.visible());
       PartitionInfo info{.topic = std::string(name), .partition = p, .start = range.start, .end = range.end};
       info.segments = static_cast<std::int64_t>(TRY(list_segments(reader.directory())).size());
-      info.bytes = reader.directory().allocated_bytes();
+      info.bytes = TRY(reader.directory().allocated_bytes());
       // Damage is for reading to report; a listing shows what it can.
       (void)add_times(info, reader, range);
       infos.push_back(std::move(info));

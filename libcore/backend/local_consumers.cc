@@ -26,6 +26,14 @@ Result<std::optional<OffsetsFile>> offsets_of(const DataDir& data_dir, std::stri
   return OffsetsFile::open(data_dir, consumer, topic.name(), topic.id(), topic.settings().partitions, access);
 }
 
+// What can be read of a partition; nothing where it is damaged or gone, which is for reading to report.
+Result<std::optional<VisibleRange>> range_if_readable(Topic& topic, PartitionId partition) {
+  auto range = visible_range(topic, partition);
+  if (range) return *range;
+  if (range.error().code == Code::damaged || range.error().code == Code::not_found) return std::nullopt;
+  return std::unexpected(std::move(range).error());
+}
+
 std::int64_t lag_behind(const VisibleRange& range, Offset next) {
   return std::max<std::int64_t>(range.end - std::max(next, range.start), 0);
 }
@@ -51,8 +59,7 @@ Result<ConsumerPartition> describe_partition(Topic& topic, const OffsetsFile& fi
     described.next = stored->next;
     described.committed_at = stored->committed_at;
   }
-  // What cannot be read is for reading to report; here its cells stay empty.
-  if (const auto range = visible_range(topic, partition)) {
+  if (const auto range = TRY(range_if_readable(topic, partition))) {
     described.start = range->start;
     described.end = range->end;
     described.lag = lag_behind(*range, described.next.value_or(range->start));
@@ -255,8 +262,9 @@ Result<std::vector<ConsumerOffset>> local_consumer_offsets(const DataDir& data_d
       const auto stored = TRY(file->load(p));
       if (!stored) continue;
       ConsumerOffset offset{entry.group, entry.topic, p, stored->next, stored->committed_at, {}};
-      const auto range = with_lag ? visible_range(*topic, p) : fail(Code::internal, {});
-      if (range) offset.lag = lag_behind(*range, stored->next);
+      if (with_lag) {
+        if (const auto range = TRY(range_if_readable(*topic, p))) offset.lag = lag_behind(*range, stored->next);
+      }
       offsets.push_back(std::move(offset));
     }
   }

@@ -25,6 +25,9 @@ constexpr std::size_t kAppendBytes = 1 << 20;
 // What is appended to a partition without a flush is made durable in the background when it has come to this much.
 constexpr std::int64_t kBackgroundBytes = 8 << 20;
 
+// Closed segments whose indexes are looked after at each roll, so that lost ones come back in time.
+constexpr std::size_t kIndexesPerRoll = 8;
+
 // A run of offsets given to consecutive records of one partition.
 struct OffsetRun {
   Offset next;
@@ -309,6 +312,7 @@ class LocalProducer final : public Producer {
     const bool rolled = lane.partition.take_rolled();
     lane.tree_due |= rolled;
     if (rolled) {
+      lane.partition.index_closed_segments(kIndexesPerRoll);
       if (const auto end = lane.partition.durable_end()) (void)keep_producers(lane.partition, end->segment_base);
     }
     if (rolled && topic_->settings().cleanup == Cleanup::compact) (void)compact_partition(lane.partition, now_ms());

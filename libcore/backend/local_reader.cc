@@ -163,7 +163,7 @@ Result<std::optional<Fetch>> LocalReader::hand_out(Cursor& cursor) {
     fail_cursor(cursor, std::move(error));
     return std::nullopt;
   }
-  const Offset from = std::max(cursor.next, cursor.range.start);
+  const Offset from = std::max(cursor.next, cursor.reader.sought());
   std::span<RecordView> records = *decoded;
   while (!records.empty() && records.front().offset < from) records = records.subspan(1);
   while (!records.empty() && cursor.stop && records.back().offset >= *cursor.stop)

@@ -84,7 +84,8 @@ class SharedSlots {
       const bool stable =
           a[0] == slots_[0][0].load(std::memory_order_relaxed) && b[0] == slots_[1][0].load(std::memory_order_relaxed);
       if (const auto found = newest<Value>(a, b); found && (stable || attempt + 1 == kAttempts)) return found;
-      if (stable) return std::nullopt;
+      // Nothing was ever stored. Else one slot is whole at any moment: finding none, one has looked at two moments.
+      if (a == Words{} && b == Words{}) return std::nullopt;
     }
     return std::nullopt;
   }

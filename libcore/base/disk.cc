@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/openat2.h>
+#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -15,6 +16,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cerrno>
 
 #include "leat/base/seeded_bug.h"
@@ -47,10 +49,57 @@ std::unexpected<Error> fault(std::string_view action, const std::string& path) {
 
 int open_beneath(int directory, const char* name, int flags, mode_t mode) {
   open_how how{};
-  how.flags = static_cast<std::uint64_t>(flags | O_CLOEXEC | O_NOCTTY);
+  // O_NONBLOCK: a pipe that was put in a file's place must not be waited for.
+  how.flags = static_cast<std::uint64_t>(flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
   how.mode = (flags & O_CREAT) != 0 ? mode : 0;
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
   return static_cast<int>(retried([&] { return ::syscall(SYS_openat2, directory, name, &how, sizeof how); }));
+}
+
+// Whether what is at a name is what was opened. A disk that does not say is no reason to think that it is gone: that
+// comes out as an error with the next thing that is done.
+bool is_still_at(int directory, std::string_view name, int opened) {
+  struct stat here;
+  struct stat open;
+  if (::fstatat(directory, std::string(name).c_str(), &here, AT_SYMLINK_NOFOLLOW) != 0) return errno != ENOENT;
+  return ::fstat(opened, &open) != 0 || (here.st_dev == open.st_dev && here.st_ino == open.st_ino);
+}
+
+// For a file system without O_DIRECT: its clean pages go, and are read again.
+int open_dropping_cache(int directory, const char* name) {
+  const int fd = open_beneath(directory, name, O_RDONLY, 0);
+  if (fd >= 0) (void)::posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+  return fd;
+}
+
+std::string_view kind_of(const struct stat& status) {
+  if (S_ISDIR(status.st_mode)) return "a directory";
+  if (S_ISFIFO(status.st_mode)) return "a pipe";
+  return "a device";
+}
+
+// Which descriptors those are, as bits: a child of fork() may only make calls that are safe in a signal handler.
+// Numbers beyond are not known to it.
+constexpr std::size_t kLostMax = 1 << 20;
+std::array<std::atomic<std::uint64_t>, kLostMax / 64> lost_at_fork;
+std::atomic<std::size_t> lost_end = 0;  // words behind which no bit was ever set
+
+void lose_descriptors() {
+  const int nothing = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  for (std::size_t word = 0; word < lost_end.load(std::memory_order_relaxed); ++word) {
+    for (std::uint64_t bits = lost_at_fork[word].load(std::memory_order_relaxed); bits != 0; bits &= bits - 1) {
+      const int fd = static_cast<int>(word * 64) + std::countr_zero(bits);
+      // The number stays taken: its owner will close it.
+      if (nothing < 0 || ::dup3(nothing, fd, O_CLOEXEC) < 0) ::close(fd);
+    }
+  }
+  if (nothing >= 0) ::close(nothing);
+}
+
+void close_owned(int fd) {
+  if (fd < 0) return;
+  keep_at_fork(fd);
+  ::close(fd);
 }
 
 struct DirectoryStream {
@@ -71,16 +120,32 @@ void set_disk_fault_hook(DiskFaultHook hook) {
   fault_hook.store(hook, std::memory_order_relaxed);
 }
 
+void lose_at_fork(int fd) {
+  [[maybe_unused]] static const int registered = ::pthread_atfork(nullptr, nullptr, lose_descriptors);
+  const auto number = static_cast<std::size_t>(fd);
+  if (number >= kLostMax) return;
+  lost_at_fork[number / 64].fetch_or(std::uint64_t{1} << number % 64, std::memory_order_relaxed);
+  std::size_t end = lost_end.load(std::memory_order_relaxed);
+  while (end < number / 64 + 1 && !lost_end.compare_exchange_weak(end, number / 64 + 1, std::memory_order_relaxed)) {
+  }
+}
+
+void keep_at_fork(int fd) {
+  const auto number = static_cast<std::size_t>(fd);
+  if (number < kLostMax)
+    lost_at_fork[number / 64].fetch_and(~(std::uint64_t{1} << number % 64), std::memory_order_relaxed);
+}
+
 Descriptor& Descriptor::operator=(Descriptor&& other) noexcept {
   if (this != &other) {
-    if (fd_ >= 0) ::close(fd_);
+    close_owned(fd_);
     fd_ = std::exchange(other.fd_, -1);
   }
   return *this;
 }
 
 Descriptor::~Descriptor() {
-  if (fd_ >= 0) ::close(fd_);
+  close_owned(fd_);
 }
 
 // ---- File ----
@@ -284,6 +349,7 @@ Result<File> Directory::open_file(std::string_view name, OpenMode mode) const {
       break;
     case OpenMode::direct_read:
       fd = open(O_RDONLY | O_DIRECT);
+      if (fd < 0 && errno == EINVAL) fd = open_dropping_cache(this->fd(), terminated.c_str());
       break;
     case OpenMode::read_write:
       fd = open(O_RDWR);
@@ -300,6 +366,10 @@ Result<File> Directory::open_file(std::string_view name, OpenMode mode) const {
   }
   if (fd < 0) return fault(created ? "create" : "open", path);
   File file(Descriptor(fd), std::move(path));
+  struct stat status;
+  if (::fstat(fd, &status) != 0) return fault("look at", file.path());
+  if (!S_ISREG(status.st_mode))
+    return fail(Code::configuration, fmt::format("{} is {} where a file is expected", file.path(), kind_of(status)));
   if (created) TRY(apply_inherited(fd, false, file.path()));
   return file;
 }
@@ -310,17 +380,11 @@ bool Directory::exists(std::string_view name) const {
 }
 
 bool Directory::names_file(std::string_view name, const File& file) const {
-  struct stat here;
-  struct stat open;
-  return ::fstatat(fd(), std::string(name).c_str(), &here, AT_SYMLINK_NOFOLLOW) == 0 &&
-         ::fstat(file.fd(), &open) == 0 && here.st_dev == open.st_dev && here.st_ino == open.st_ino;
+  return is_still_at(fd(), name, file.fd());
 }
 
 bool Directory::still_in(const Directory& parent, std::string_view name) const {
-  struct stat here;
-  struct stat open;
-  return ::fstatat(parent.fd(), std::string(name).c_str(), &here, AT_SYMLINK_NOFOLLOW) == 0 &&
-         ::fstat(fd(), &open) == 0 && here.st_dev == open.st_dev && here.st_ino == open.st_ino;
+  return is_still_at(parent.fd(), name, fd());
 }
 
 Result<std::vector<std::string>> Directory::list() const {
@@ -345,16 +409,19 @@ Result<std::vector<std::string>> Directory::list() const {
   return names;
 }
 
-std::int64_t Directory::allocated_bytes() const {
-  const auto names = list();
-  if (!names) return 0;
+Result<std::int64_t> Directory::allocated_bytes() const {
   std::int64_t total = 0;
-  for (const std::string& name : *names) {
+  for (const std::string& name : TRY(list())) {
     struct stat status;
-    if (::fstatat(fd(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) continue;
+    if (::fstatat(fd(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
+      if (errno != ENOENT) return fault("look at", path_of(name));
+      continue;
+    }
     total += static_cast<std::int64_t>(status.st_blocks) * 512;
     if (!S_ISDIR(status.st_mode)) continue;
-    if (const auto below = open_directory(name)) total += below->allocated_bytes();
+    const auto below = open_directory(name);
+    if (below) total += TRY(below->allocated_bytes());
+    if (!below && below.error().code != Code::not_found) return std::unexpected(below.error());
   }
   return total;
 }
@@ -420,7 +487,9 @@ Result<void> Directory::replace_file(std::string_view name, std::string_view con
 
 Result<std::string> Directory::read_file(std::string_view name, std::size_t bytes_max) const {
   const File file = TRY(open_file(name, OpenMode::read));
-  std::string content(bytes_max + 1, '\0');
+  // Not as much as it may have: that is far more than it has.
+  const auto present = static_cast<std::size_t>(TRY(file.size()));
+  std::string content(std::min(present, bytes_max) + 1, '\0');
   const std::size_t count = TRY(file.read_at(std::as_writable_bytes(std::span(content)), 0));
   if (count > bytes_max)
     return fail(Code::configuration, fmt::format("{} is larger than {} bytes", file.path(), bytes_max));

@@ -52,6 +52,12 @@ class Descriptor {
   int fd_ = -1;
 };
 
+// A lock lives as long as any process has the file open that holds it, and a child of fork() has all files of its
+// parent. From lose_at_fork() to keep_at_fork(), or closing, such a child finds this descriptor without its file: what
+// it tries with it fails, and the lock is its parent's alone.
+void lose_at_fork(int fd);
+void keep_at_fork(int fd);
+
 // An open regular file. Positions are in bytes from its start.
 class File {
  public:
@@ -99,6 +105,7 @@ class Mapping {
   std::size_t size_ = 0;
 };
 
+// direct_read: past the page cache. What is not a regular file is not opened: configuration.
 enum class OpenMode { read, read_write, create_new, create_or_open, direct_read };
 
 // An open directory. Names handed to it are relative, stay beneath it and follow no symbolic link. What it creates
@@ -128,8 +135,8 @@ class Directory {
   bool still_in(const Directory& parent, std::string_view name) const;
   // Names in it, sorted, without "." and "..". Errors: io.
   Result<std::vector<std::string>> list() const;
-  // Bytes allocated to the files in it and below it.
-  std::int64_t allocated_bytes() const;
+  // Bytes allocated to the files in it and below it; what goes meanwhile may count or not. Errors: io, permission.
+  Result<std::int64_t> allocated_bytes() const;
   Result<void> rename(std::string_view from, const Directory& to_directory, std::string_view to) const;
   // Removing what is not there is no error.
   Result<void> unlink(std::string_view name) const;

@@ -76,6 +76,7 @@ std::int64_t flock_holder(int fd) {
 
 Result<bool> try_lock_range(const File& file, ByteRange range, LockKind kind) {
   struct flock request = range_request(range, kind == LockKind::exclusive ? F_WRLCK : F_RDLCK);
+  lose_at_fork(file.fd());
   while (::fcntl(file.fd(), F_OFD_SETLK, &request) != 0) {
     if (errno == EINTR) continue;
     if (errno == EAGAIN || errno == EACCES) return false;
@@ -107,6 +108,7 @@ Result<std::optional<LockKind>> lock_held_elsewhere(const File& file, ByteRange 
 
 Result<DirectoryLock> DirectoryLock::acquire(const Directory& directory, Milliseconds timeout) {
   Backoff backoff(timeout);
+  lose_at_fork(directory.fd());
   while (::flock(directory.fd(), LOCK_EX | LOCK_NB) != 0) {
     if (errno == EINTR) continue;
     if (errno != EWOULDBLOCK) return fail_errno(errno, fmt::format("cannot lock {}", directory.path()));
@@ -121,6 +123,7 @@ Result<DirectoryLock> DirectoryLock::acquire(const Directory& directory, Millise
 void DirectoryLock::release() {
   if (fd_ < 0) return;
   ::flock(fd_, LOCK_UN);
+  keep_at_fork(fd_);
   fd_ = -1;
 }
 

@@ -61,7 +61,12 @@ struct BatchHeader {
   std::size_t total_bytes() const { return kBatchLengthPrefixBytes + static_cast<std::size_t>(batch_length); }
   Offset end_offset() const { return base_offset + (std::int64_t{last_offset_delta} + 1); }
   // Everything before this offset was durable when the batch was appended.
-  Offset durable_before() const { return base_offset - std::int64_t{leader_epoch}; }
+  Offset durable_before() const {
+    // Both stand outside the checksum and may be anything.
+    std::int64_t before = 0;
+    const bool overflows = __builtin_sub_overflow(base_offset.value, std::int64_t{leader_epoch}, &before);
+    return overflows ? base_offset : Offset{before};
+  }
   Codec codec() const { return static_cast<Codec>(attributes & 7); }
   bool is_control() const { return (attributes & 0x20) != 0; }
 };

@@ -233,7 +233,9 @@ Result<void> compact_partition(Partition& partition, TimestampMs now) {
   const MaintenanceGuard guard = TRY(MaintenanceGuard::take(partition, Milliseconds(0)));
   if (!guard.held()) return {};
   const Directory& directory = partition.directory();
-  Scope scope{TRY(list_segments(directory)), TRY(partition.durable_end()), published.log_start};
+  std::vector<Offset> bases = TRY(list_segments(directory));
+  const LogEnd durable = TRY(partition.durable_end());
+  Scope scope{std::move(bases), durable, published.log_start};
   std::erase_if(scope.bases, [&](Offset base) { return base > scope.end.segment_base; });
   if (scope.bases.size() < 2) return {};
   scope.start = std::max(scope.start, scope.bases.front());

@@ -185,7 +185,7 @@ Result<void> Partition::recover() {
     TRY(log_.sync_data());
     // Somebody who is dead by now, or a reader, may have been the only one to be told of a failed sync: the disk itself
     // decides.
-    if (!reads_back(from, end)) return cut_after_failed_sync();
+    if (!TRY(reads_back(from, end))) return cut_after_failed_sync();
   }
   // Whoever made these names may have died before they were durable.
   if (end.position == 0) TRY(directory_.sync());
@@ -234,7 +234,7 @@ Result<void> Partition::cut_after_failed_sync() {
     return fail(Code::io, fmt::format("{}: a sync failed and the durable end is unknown", directory_.path()));
   LogEnd end = durable->value;
   TRY(open_log(end.segment_base));
-  if (!reads_back({.end = log_base_, .segment_base = log_base_}, end)) {
+  if (!TRY(reads_back({.end = log_base_, .segment_base = log_base_}, end))) {
     return fail(Code::damaged,
                 fmt::format("{}: after a failed sync, what was durable does not read back from the disk", log_.path()));
   }
@@ -270,7 +270,7 @@ Result<void> Partition::make_segment(Offset base) {
 }
 
 // Whether the batches of the active segment in [from, to) are on the disk itself, read past the page cache.
-bool Partition::reads_back(const LogEnd& from, const LogEnd& to) const {
+Result<bool> Partition::reads_back(const LogEnd& from, const LogEnd& to) const {
   if (to.position == 0) return true;
   const bool same = from.segment_base == to.segment_base;
   return batches_on_disk(directory_, log_file_name(to.segment_base), same ? from.position : 0,
@@ -471,11 +471,11 @@ Result<void> Partition::sync_published() {
   if (interrupted_ns == 0) page.sync_started_ns.store(steady_ns(), std::memory_order_release);
   auto synced = log_.sync_data();
   // The kernel tells each open file of an error once. One opened after a sync whose leader died may not be told of what
-  // that sync has lost: then only the disk itself can say.
-  if (synced && interrupted_ns != 0 && log_opened_ns_ >= interrupted_ns &&
-      !reads_back(before ? before->value : LogEnd{.end = target.segment_base, .segment_base = target.segment_base},
-                  target)) {
-    synced = fail(Code::io, fmt::format("{}: a sync was interrupted and its bytes do not read back", log_.path()));
+  // that sync has lost: then only the disk itself can say. Where it does not, the sync still counts as interrupted.
+  if (synced && interrupted_ns != 0 && log_opened_ns_ >= interrupted_ns) {
+    const LogEnd begin = {.end = target.segment_base, .segment_base = target.segment_base};
+    if (!TRY(reads_back(before ? before->value : begin, target)))
+      synced = fail(Code::io, fmt::format("{}: a sync was interrupted and its bytes do not read back", log_.path()));
   }
   if (synced) {
     page.durable.store(target);
@@ -527,6 +527,22 @@ Result<void> Partition::commit(const Appended& appended) {
     }
     wait_for_wake({&page.wake, seen}, kCommitPoll);
   }
+}
+
+void Partition::index_closed_segments(std::size_t count) {
+  const auto bases = list_segments(directory_);
+  if (!bases || bases->size() < 2) return;
+  const auto locked = try_lock_range(state_file(), StateLocks::index(id_), LockKind::exclusive);
+  if (!locked || !*locked) return;
+  const std::size_t closed = bases->size() - 1;
+  const auto first = static_cast<std::size_t>(steady_ns()) % closed;
+  for (std::size_t i = 0; i < std::min(count, closed); ++i) {
+    const Offset base = (*bases)[(first + i) % closed];
+    const auto log = directory_.open_file(log_file_name(base), OpenMode::read);
+    if (!log) continue;
+    if (const auto bytes = log->size()) (void)catch_up_index(directory_, base, *log, *bytes);
+  }
+  unlock_range(state_file(), StateLocks::index(id_));
 }
 
 void Partition::index_to_end() {

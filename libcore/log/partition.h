@@ -75,6 +75,10 @@ class Partition {
   // derived.
   void index_to_end();
 
+  // Completes the indexes of up to `count` closed segments, wherever some were lost or damaged; which ones differs from
+  // call to call. Failing is not an error. For all of them: std::numeric_limits<std::size_t>::max().
+  void index_closed_segments(std::size_t count);
+
   // Whether index_to_end() is worth calling: an append of this object has crossed a multiple of 1 MiB since this was
   // last asked, so that of many short-lived writers the one does it whose turn it is.
   bool take_index_due() { return std::exchange(index_due_, false); }
@@ -113,7 +117,7 @@ class Partition {
   // Under the sync lock.
   Result<void> lock_sync();
   Result<void> sync_published();
-  bool reads_back(const LogEnd& from, const LogEnd& to) const;
+  Result<bool> reads_back(const LogEnd& from, const LogEnd& to) const;
 
   Topic* topic_;
   PartitionId id_;

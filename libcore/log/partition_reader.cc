@@ -75,9 +75,11 @@ Result<VisibleRange> PartitionReader::visible_by_walking() {
   if (topic_->state() != nullptr) {
     const PartitionPage& page = topic_->state()->page(id_);
     const auto durable = page.durable.load();
+    // Segments are missing at the end: what is there can be read, and whoever comes to its end is told.
     if (durable && durable->value.segment_base > bases.back()) {
-      return std::unexpected(damage_error(directory_.path_of(log_file_name(durable->value.segment_base)), 0,
-                                          "the segment is missing", bases.back(), bases.front(), std::nullopt));
+      LogEnd end = durable->value;
+      end.log_start = log_start;
+      return visible_from_page(end);
     }
     if (durable && std::ranges::binary_search(bases, durable->value.segment_base)) from = durable->value;
     // After a failed sync only a writer finds out what is left. One that was cut short by a death is synced and read
@@ -160,6 +162,7 @@ void PartitionReader::release_memory() {
 
 Result<void> PartitionReader::seek(Offset offset) {
   place_ = offset;
+  sought_ = offset;
   started_ = false;
   // A segment may be retired between listing and opening.
   constexpr int kAttempts = 3;

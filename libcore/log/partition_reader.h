@@ -59,6 +59,9 @@ class PartitionReader {
 
   // The offset reading goes on at.
   Offset place() const { return place_; }
+  // Where seek(), or the log start when it had passed the place, has moved the place to: what a batch holds below it is
+  // not asked for. What lies above is, also when the log start passes it while its segment is being read.
+  Offset sought() const { return sought_; }
   // Where damage ended reading, if anything is readable behind it.
   std::optional<Offset> readable_behind_damage() const { return readable_behind_damage_; }
 
@@ -91,6 +94,7 @@ class PartitionReader {
   Offset current_{};  // base of the open segment
   std::unique_ptr<File> log_;
   std::optional<SegmentWalk> walk_;
+  Offset sought_{};
   Offset place_{};
   bool started_ = false;            // a batch has been handed out since the last seek
   std::optional<LogEnd> walked_;    // what walk_behind() found last

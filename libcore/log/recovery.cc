@@ -4,7 +4,7 @@
 #include <linux/magic.h>
 
 #include <algorithm>
-#include <cstdlib>
+#include <array>
 #include <memory>
 #include <vector>
 
@@ -33,9 +33,10 @@ Result<void> copy_bytes(const File& from, std::int64_t start, std::int64_t end, 
 }  // namespace
 
 Result<bool> only_zeros(const File& log, std::int64_t from, std::int64_t to) {
-  std::vector<std::byte> block(kBlockBytes);
+  if (from >= to) return true;
+  std::vector<std::byte> block(std::min(kBlockBytes, static_cast<std::size_t>(to - from)));
   while (from < to) {
-    const auto wanted = static_cast<std::size_t>(std::min<std::int64_t>(to - from, kBlockBytes));
+    const auto wanted = static_cast<std::size_t>(std::min<std::int64_t>(to - from, std::ssize(block)));
     const std::size_t count = TRY(log.read_at(std::span(block).first(wanted), from));
     if (count == 0) break;
     if (!std::ranges::all_of(std::span(block).first(count), [](std::byte b) { return b == std::byte{0}; }))
@@ -58,8 +59,11 @@ Result<bool> was_durable(const File& log, std::int64_t position, std::int64_t li
     for (;;) {
       const WalkStep step = TRY(walk.next(limit));
       if (step.kind != WalkStep::Kind::batch) break;
-      // One of the very offset that is due stands behind bytes that were put in between.
-      if (step.batch.header.durable_before() > expected || step.batch.header.base_offset == expected) return true;
+      const BatchHeader& header = step.batch.header;
+      if (header.durable_before() > expected) return true;
+      // One of the very offset that is due stands behind bytes that were put in between; unless its base offset did not
+      // reach the disk, which leaves zeros: then it says that more was in flight than there are offsets before it.
+      if (header.base_offset == expected && header.durable_before() >= Offset{0}) return true;
     }
     if (walk.position() >= limit) return false;
     position = walk.position();
@@ -131,28 +135,27 @@ Result<std::string> keep_bytes(const Directory& partition, const File& log, std:
   return copy.path();
 }
 
-bool batches_on_disk(const Directory& partition, const std::string& name, std::int64_t start, Offset expected,
-                     std::int64_t end) {
+Result<bool> batches_on_disk(const Directory& partition, const std::string& name, std::int64_t start, Offset expected,
+                             std::int64_t end) {
   constexpr std::int64_t kAlign = 4096;
-  const auto magic = file_system_magic(partition);
-  const bool in_memory = magic && *magic == TMPFS_MAGIC;
+  const bool in_memory = TRY(file_system_magic(partition)) == TMPFS_MAGIC;
   const auto log = partition.open_file(name, in_memory ? OpenMode::read : OpenMode::direct_read);
-  if (!log) return false;
+  if (!log && log.error().code == Code::not_found) return false;
+  if (!log) return std::unexpected(log.error());
   // Read in aligned blocks; a batch may span two, so what is left of one is kept in front of the next.
-  struct Free {
-    void operator()(std::byte* block) const { std::free(block); }
+  struct alignas(kAlign) Block {
+    std::array<std::byte, kBlockBytes> bytes;
   };
-  const std::unique_ptr<std::byte, Free> block(static_cast<std::byte*>(std::aligned_alloc(kAlign, kBlockBytes)));
-  if (block == nullptr) return false;
+  const auto block = std::make_unique_for_overwrite<Block>();
   std::vector<std::byte> pending;
   std::int64_t at = start;  // of pending's first byte
   while (at < end) {
     const std::int64_t wanted = at + static_cast<std::int64_t>(pending.size());
     const std::int64_t aligned = wanted / kAlign * kAlign;
-    const auto count = log->read_at({block.get(), kBlockBytes}, aligned);
+    const std::span<const std::byte> read(block->bytes.data(), TRY(log->read_at(block->bytes, aligned)));
     const auto skip = static_cast<std::size_t>(wanted - aligned);
-    if (!count || *count <= skip) return false;
-    pending.insert(pending.end(), block.get() + skip, block.get() + *count);
+    if (read.size() <= skip) return false;
+    pending.insert(pending.end(), read.begin() + static_cast<std::ptrdiff_t>(skip), read.end());
     std::size_t used = 0;
     while (at < end && pending.size() - used >= kBatchHeaderBytes) {
       const BatchHeader header = load_batch_header(pending.data() + used);

@@ -44,10 +44,10 @@ Result<std::string> keep_bytes(const Directory& partition, const File& log, std:
 Result<bool> only_zeros(const File& log, std::int64_t from, std::int64_t to);
 
 // Whether the log `name` holds whole, valid batches in exactly [start, end) on the disk itself, read past the page
-// cache (O_DIRECT), the first with base offset `expected`. False when it cannot be read so. On tmpfs memory is the
-// disk.
-bool batches_on_disk(const Directory& partition, const std::string& name, std::int64_t start, Offset expected,
-                     std::int64_t end);
+// cache (O_DIRECT), the first with base offset `expected`. On tmpfs memory is the disk. Errors: io, permission when it
+// cannot be read so: then nothing is known, and nothing may be cut.
+Result<bool> batches_on_disk(const Directory& partition, const std::string& name, std::int64_t start, Offset expected,
+                             std::int64_t end);
 
 // Whether the last of `bases` is an empty segment that was made but never published while appends went on in the one
 // before: removes it then, durably. Lock required: append. `looks_begun` only says so. Errors: io.

@@ -72,12 +72,14 @@ Result<std::optional<FoundBatch>> find_batch_behind(const File& file, std::int64
                                                     Offset above) {
   constexpr std::size_t kBlock = 1 << 20;
   constexpr std::size_t kMagicAt = 16;
-  std::vector<std::byte> block(kBlock + kBatchHeaderBytes);
+  if (from >= limit) return std::nullopt;
+  std::vector<std::byte> block(std::min(kBlock, static_cast<std::size_t>(limit - from)) + kBatchHeaderBytes);
   std::vector<std::byte> candidate;
   for (std::int64_t start = from; start < limit; start += static_cast<std::int64_t>(kBlock)) {
     const auto wanted =
         static_cast<std::size_t>(std::min<std::int64_t>(limit - start, static_cast<std::int64_t>(block.size())));
     const std::size_t count = TRY(file.read_at(std::span(block).first(wanted), start));
+    if (count == 0) break;  // the limit may lie behind the end of the file
     for (std::size_t i = 0; i < kBlock && i + kBatchHeaderBytes <= count; ++i) {
       if (block[i + kMagicAt] != std::byte{2}) continue;
       const BatchHeader header = load_batch_header(block.data() + i);

@@ -1,5 +1,6 @@
 #include "leat/log/segment_index.h"
 
+#include <algorithm>
 #include <array>
 #include <limits>
 #include <optional>
@@ -50,8 +51,10 @@ class EntryFile {
     return TRY(at(count - 1));
   }
 
+  // No segment has more than so many; what a file claims beyond is not looked at.
   Result<std::vector<Entry>> all() const {
-    std::vector<std::byte> raw(static_cast<std::size_t>(TRY(count())) * kEntryBytes);
+    constexpr std::int64_t kMost = kSegmentBytesMax / kIndexIntervalBytes + 1;
+    std::vector<std::byte> raw(static_cast<std::size_t>(std::min(TRY(count()), kMost)) * kEntryBytes);
     raw.resize(TRY(file_.read_at(raw, 0)) / kEntryBytes * kEntryBytes);
     std::vector<Entry> entries;
     for (std::size_t i = 0; i < raw.size(); i += kEntryBytes) entries.push_back(load(raw.data() + i, base_));

@@ -107,8 +107,8 @@ Result<void> Topic::reopen_state() {
     settings_generation_ = state_->header().settings_generation.load(std::memory_order_acquire);
     return {};
   }
-  // A reader does without: it walks the log itself.
-  if (access_ == Access::read) {
+  // Where there is none, or none that it may open, a reader does without: it walks the log itself.
+  if (access_ == Access::read && (state.error().code == Code::not_found || state.error().code == Code::permission)) {
     state_.reset();
     return {};
   }

@@ -25,6 +25,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "scenarios"))
 import group_history  # noqa: E402
 import processes  # noqa: E402
+import results  # noqa: E402
 from processes import LEAT, leat  # noqa: E402
 
 MEMBERS_MAX = 5
@@ -391,6 +392,7 @@ class Run:
             print(f"{self.name}: {complaint}")
         for violation in found[:20]:
             print(f"{self.name}: {violation.kind}: {violation.text}")
+        self.violations = len(found) + len(self.complaints)
         kinds = {d.member for d in history.deliveries}
         lost = sum(v.kind == "lost" for v in found)
         counts = self.counts
@@ -402,10 +404,17 @@ class Run:
         return not found and not self.complaints
 
 
+def add_rows(options, run):
+    for row, what in ((12, "kills"), (13, "stops"), (14, "kills")) if run.kills else ((14, "leaves"),):
+        results.write(options.results, row, f"{run.name}: {what} of members in {run.seconds:g} s", run.counts[what], run.violations, None,
+                      options.seed, f"tests/crash/groups_chaos.py --seconds {options.seconds:g} --seed {options.seed}")
+
+
 def main(arguments=None):
     parser = argparse.ArgumentParser(description="Kills, stops and joins members of a consumer group at random, and proves what they got.")
     parser.add_argument("--seconds", type=float, default=60, help="how long there are kills; without them, 0.4 times that")
     parser.add_argument("--seed", type=int, default=int(os.environ.get("LEAT_SEED", random.SystemRandom().randrange(10**6))))
+    parser.add_argument("--results", help="append rows for the scorecard to this file")
     parser.add_argument("--self-test", action="store_true", help="show that the checks find wrong histories, and end")
     options = parser.parse_args(arguments)
     if options.self_test:
@@ -418,6 +427,8 @@ def main(arguments=None):
         for name, seconds, kills in (("calm", options.seconds * 0.4, False), ("chaos", options.seconds, True)):
             run = Run(name, seconds, random.Random(generator.random()), kills)
             good &= run.report(run.run(), options.seed)
+            if options.results:
+                add_rows(options, run)
     return 0 if good else 1
 
 

@@ -34,7 +34,7 @@ SWEEPS = {
     "error": ["fault_sweep.py", "error", "--only", "produce old", "--seconds", "6", "--seed", "1"],
     "limit": ["fault_sweep.py", "limit", "--seconds", "3", "--seed", "1"],
     "power cut": ["power_cut_model.py", "--limit", "3", "--only", "append", "--only", "create", "--only", "roll", "--seed", "1"],
-    "damage": ["damage_sweep.py", "flips", "--seconds", "6", "--seed", "1"],
+    "damage": ["damage_sweep.py", "bits", "--seed", "1"],
     "failed sync": ["failed_syncs.py", "--seconds", "8", "--seed", "1"],
 }
 CATCHES = {
@@ -50,7 +50,8 @@ NONE = "none"
 
 def run(sweep, bug):
     """Whether the sweep finds violations in a leat with that mistake; None where it cannot run."""
-    environment = {**os.environ, "LEAT": os.path.join(BUILD, "tests", "leat-seeded")}
+    environment = {**os.environ, "LEAT": os.path.join(BUILD, "tests", "leat-seeded"),
+                   "LEAT_DYNAMIC": os.path.join(BUILD, "tests", "leat-seeded-dynamic")}
     environment.pop("LEAT_SEEDED_BUG", None)
     if bug != NONE:
         environment["LEAT_SEEDED_BUG"] = bug

@@ -4,22 +4,28 @@
 Then each line of the file is there exactly once and in order, with keys and without, on 1 and on 7 partitions, while another
 producer writes into the same topic: also when retention removes the beginning meanwhile, when the page that
 processes share is lost between two runs, and when the directory is a copy whose last batch is torn, as after an unclean
-restart. Another input under the same name is refused, and so is a second process.
+restart. Another input under the same name is refused, and so is a second process. With `--results FILE` a row of the scorecard is
+appended to it.
 """
 
+import argparse
 import collections
 import contextlib
 import glob
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 
-import processes
-from processes import LEAT, fail, leat
+sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "crash"))
+import processes  # noqa: E402
+import results  # noqa: E402
+from processes import LEAT, fail, leat  # noqa: E402
 
 LINES = 5_000 if processes.SLOW else 50_000
 KILLS = 6 if processes.SLOW else 26  # for each number of partitions, with keys and without
@@ -155,6 +161,7 @@ class Killer:
 
     def __init__(self, generator):
         self.generator, self.strace = generator, processes.strace_works()
+        self.kills = 0
         leat("topic", "create", "measured", "--segment-size", "64KiB")
         path = Input("measured.csv", generator).path
         # Not all of the time it takes: most runs are to be killed.
@@ -172,6 +179,7 @@ class Killer:
         # Longer each time: in the end it succeeds on the slowest machine.
         while self.once(topic, keyed, file, self.seconds * (1 + kills / 20)):
             kills += 1
+            self.kills += 1
             if kills > 8 * KILLS:
                 fail(f"{topic}: killed {kills} times, and no nearer to the end")
             between()
@@ -378,9 +386,8 @@ def fresh_directory(name):
     os.environ["LEAT_DATA_DIR"] = os.path.abspath(name)
 
 
-def main():
-    generator = processes.seeded()
-    killer = Killer(generator)
+def run(killer):
+    generator = killer.generator
     print(f"kills come within {killer.seconds * 1000:.0f} ms", flush=True)
     one_process_at_a_time(generator)
     for partitions in (1, 7):
@@ -399,5 +406,22 @@ def main():
     print(f"torn: recovery has cut {len(cuts())} torn batches")
 
 
-with processes.workplace():
-    main()
+def main():
+    parser = argparse.ArgumentParser(description="Kills producers of one input until they have written it exactly once.")
+    parser.add_argument("--results", help="append a row to this file")
+    options = parser.parse_args()
+    path = os.path.abspath(options.results) if options.results else None
+    seed = int(os.environ.get("LEAT_SEED", random.SystemRandom().randrange(10**6)))
+    with processes.workplace():
+        killer = Killer(processes.seeded(seed))
+        wrong = 1
+        try:
+            run(killer)
+            wrong = 0
+        finally:
+            if path:
+                results.write(path, 11, "exactly_once", killer.kills, wrong, None, seed,
+                              f"LEAT_SEED={seed} tests/scenarios/test_exactly_once.py")
+
+
+main()

@@ -274,7 +274,20 @@ TEST_CASE("a file is created once, and what allocates space is counted") {
   CHECK(!disk.root.open_file("f", OpenMode::create_new));
   CHECK(disk.root.open_file("f", OpenMode::create_or_open));
   CHECK(disk.root.open_file("g", OpenMode::read).error().code == Code::not_found);
-  const std::int64_t before = disk.root.allocated_bytes();
+  const std::int64_t before = must(disk.root.allocated_bytes());
   must(must(disk.root.make_directory("d")).replace_file("big", std::string(100'000, 'x')));
-  CHECK(disk.root.allocated_bytes() >= before + 100'000);
+  CHECK(must(disk.root.allocated_bytes()) >= before + 100'000);
+}
+
+TEST_CASE("what stands in a file's place and is none is refused by name, and not waited for") {
+  DiskFixture disk;
+  std::filesystem::create_directory(disk.temp / "directory");
+  REQUIRE(::mkfifo((disk.temp / "pipe").c_str(), 0600) == 0);
+  for (const OpenMode mode : {OpenMode::read, OpenMode::read_write, OpenMode::create_or_open, OpenMode::direct_read}) {
+    const auto pipe = disk.root.open_file("pipe", mode);
+    REQUIRE(!pipe);
+    CHECK(pipe.error().message.find("pipe") != std::string::npos);
+    CHECK(!disk.root.open_file("directory", mode));
+  }
+  CHECK(disk.root.open_file("pipe", OpenMode::read).error().code == Code::configuration);
 }

@@ -1,6 +1,7 @@
 #include "leat/base/file_lock.h"
 
 #include <fmt/format.h>
+#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -147,4 +148,42 @@ TEST_CASE("a process is described by its command, and by its number alone when i
   if (child == 0) ::_exit(0);
   ::waitpid(child, nullptr, 0);
   CHECK(describe_process(child) == fmt::format("pid {}", child));
+}
+
+TEST_CASE("a child of fork() that outlives its parent's locks does not hold them") {
+  TwoOpens files;
+  const Directory other = must(Directory::open_root(files.temp.path()));
+  auto a = std::optional(std::move(files.a));
+  REQUIRE(must(try_lock_range(*a, kFirst, LockKind::exclusive)));
+  auto lock = std::optional(must(DirectoryLock::acquire(files.root, Milliseconds(0))));
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::pause();
+    ::_exit(0);
+  }
+  lock.reset();
+  a.reset();
+  // At once when the child has begun to run.
+  CHECK(must(lock_range(files.b, kFirst, LockKind::exclusive, std::chrono::seconds(20))));
+  CHECK(DirectoryLock::acquire(other, std::chrono::seconds(20)).has_value());
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+}
+
+TEST_CASE("a child of fork() can use what holds no lock, and nothing else") {
+  TwoOpens files;
+  REQUIRE(must(try_lock_range(files.a, kFirst, LockKind::exclusive)));
+  {
+    const DirectoryLock past = must(DirectoryLock::acquire(files.root, Milliseconds(0)));
+  }
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const bool good = files.root.open_file("f", OpenMode::read).has_value() && files.b.size().has_value() &&
+                      !try_lock_range(files.a, kSecond, LockKind::exclusive);
+    ::_exit(good ? 0 : 1);
+  }
+  int status = -1;
+  ::waitpid(child, &status, 0);
+  CHECK(status == 0);
+  CHECK(must(lock_held_elsewhere(files.b, kFirst)) == LockKind::exclusive);
 }

@@ -202,20 +202,20 @@ TEST_CASE("what is on the disk is told from what is not") {
   const auto bytes = static_cast<std::int64_t>(content.size());
   const std::string name = log_file_name({0});
   must(partition.write_log(content).sync_data());
-  CHECK(batches_on_disk(partition.directory, name, 0, {0}, bytes));
+  CHECK(must(batches_on_disk(partition.directory, name, 0, {0}, bytes)));
   for (const std::size_t i : {1, 20, 21, 22, 59}) {
     CAPTURE(i);
-    CHECK(batches_on_disk(partition.directory, name, positions[i], {static_cast<std::int64_t>(i)}, bytes));
-    CHECK(batches_on_disk(partition.directory, name, 0, {0}, positions[i]));
-    CHECK(!batches_on_disk(partition.directory, name, positions[i], {static_cast<std::int64_t>(i) + 1}, bytes));
-    CHECK(!batches_on_disk(partition.directory, name, 0, {0}, positions[i] + 1));
+    CHECK(must(batches_on_disk(partition.directory, name, positions[i], {static_cast<std::int64_t>(i)}, bytes)));
+    CHECK(must(batches_on_disk(partition.directory, name, 0, {0}, positions[i])));
+    CHECK(!must(batches_on_disk(partition.directory, name, positions[i], {static_cast<std::int64_t>(i) + 1}, bytes)));
+    CHECK(!must(batches_on_disk(partition.directory, name, 0, {0}, positions[i] + 1)));
   }
-  CHECK(!batches_on_disk(partition.directory, name, 0, {0}, bytes + 100));
-  CHECK(!batches_on_disk(partition.directory, "missing", 0, {0}, bytes));
+  CHECK(!must(batches_on_disk(partition.directory, name, 0, {0}, bytes + 100)));
+  CHECK(!must(batches_on_disk(partition.directory, "missing", 0, {0}, bytes)));
   flip_byte(partition.temp / name, as_size(positions[30]) + 100);
   must(partition.open_log().sync_data());
-  CHECK(!batches_on_disk(partition.directory, name, 0, {0}, bytes));
-  CHECK(batches_on_disk(partition.directory, name, positions[31], {31}, bytes));
+  CHECK(!must(batches_on_disk(partition.directory, name, 0, {0}, bytes)));
+  CHECK(must(batches_on_disk(partition.directory, name, positions[31], {31}, bytes)));
 }
 
 TEST_CASE("damage is named with path, byte, cause, last good and next readable offset") {

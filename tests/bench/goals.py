@@ -1,0 +1,139 @@
+"""What is to be reached, as figures of one run, and whether it was. Each round of a contest gives a ratio; its median counts."""
+
+import dataclasses
+import statistics
+
+from contest import figures, find
+from singles import opened_name
+
+MEMORY_MIB = 24
+# "The same at any size": the noise of two measurements of the same thing.
+SAME = 1.2
+
+
+@dataclasses.dataclass
+class Goal:
+    text: str
+    contest: str
+    ours: str
+    how: str  # "times at most", "times faster", "more at most", "at most", "share at least"
+    bound: float
+    theirs: str = ""
+    figure: str = ""  # the contest's, when empty
+    unit: str = ""
+
+
+def bulk_goals():
+    found = []
+    for key, size, dd, cat in (("100", "100 B", 4, 2.5), ("1024", "1 KiB", 2.2, None)):
+        produce, consume = f"bulk-produce-{key}", f"bulk-consume-pipe-{key}"
+        found.append(Goal(f"bulk produce {size}, proofs on / dd", produce, "leat", "times at most", dd, "dd conv=fdatasync"))
+        if key == "100":
+            found.append(Goal("bulk produce 100 B, proofs on / dd, stretch", produce, "leat", "times at most", 2.5, "dd conv=fdatasync"))
+            found.append(Goal(f"bulk produce {size}, no proofs / dd", produce, "leat, no proofs", "times at most", 2.2,
+                              "dd conv=fdatasync"))
+        for peer, factor in (("SQLite", 6), ("Redis", 15), ("NATS", 15)):
+            found.append(Goal(f"bulk produce {size} against {peer}", produce, "leat", "times faster", factor, peer))
+        found.append(Goal(f"bulk produce {size}, LZ4 / plain", produce, "leat, LZ4", "times at most", 1.6, "leat"))
+        if cat:
+            found.append(Goal(f"consume {size} to a pipe / cat", consume, "leat", "times at most", cat, "cat"))
+            found.append(Goal(f"consume {size} to /dev/null / cat", f"bulk-consume-null-{key}", "leat", "times at most", cat,
+                              "cat"))
+        found.append(Goal(f"consume {size} to a pipe against SQLite", consume, "leat", "times faster", 5, "SQLite"))
+        found.append(Goal(f"consume {size} to a pipe, LZ4 / plain", consume, "leat, LZ4", "times at most", 2, "leat"))
+    return found
+
+
+def other_goals(sizes):
+    raw, alone = "append + fdatasync", "append + fdatasync, nobody told"
+    one_shot = "open, append, fdatasync, exit"
+    return [
+        Goal("LZ4 ratio of the lines / lz4 -1 -B4", "lz4-ratio", "leat, LZ4, of the lines", "share at least", 0.98,
+             "lz4 -1 -B4 of the lines"),
+        Goal("LZ4 ratio of the same log / lz4 -1 -B4", "lz4-ratio", "leat, LZ4, of its plain log", "share at least", 0.98,
+             "lz4 -1 -B4 of leat's plain log"),
+        Goal("one durable append / append + fdatasync", "single", "leat", "times at most", 1.0, raw),
+        Goal("one durable append against SQLite", "single", "leat", "times faster", 1.5, "SQLite"),
+        Goal("one durable append against Redis", "single", "leat", "times faster", 1.5, "Redis"),
+        Goal("8 writers against lock over sync", "writers", "leat", "times faster", 3, "lock over write and fdatasync"),
+        Goal("8 writers against SQLite", "writers", "leat", "times faster", 5, "SQLite"),
+        Goal("8 writers against Redis", "writers", "leat", "times faster", 2, "Redis"),
+        Goal("produce to follower - append + fdatasync", "follower", "leat", "more at most", 60, alone, unit="us"),
+        Goal("one shot - static open, append, fdatasync, exit", "one-shot", "leat produce", "more at most", 500, one_shot,
+             unit="us"),
+        Goal("one shot against sqlite3", "one-shot", "leat produce", "times faster", 3, "sqlite3"),
+        Goal("one shot against redis-cli", "one-shot", "leat produce", "times faster", 3, "redis-cli"),
+        Goal(f"opening {sizes.opened[-1]:,} records / {sizes.opened[0]:,}", "open", opened_name(sizes.opened[-1]),
+             "times at most", SAME, opened_name(sizes.opened[0])),
+        Goal("offset commit / overwrite + fdatasync", "commit", "leat", "times at most", 1.2, "overwrite in place + fdatasync"),
+        Goal("disk of a keyless record of 100 B, proofs included", "bulk-produce-100", "leat", "at most", 112,
+             figure="disk_bytes_per_record", unit="B"),
+        Goal("proof and verify among 100,000 records", "proof", "leat", "at most", 100, unit="us"),
+    ]
+
+
+def rounds(goal, results):
+    """The goal's figure in every round, or None when somebody did not take part."""
+    contest = next((each for each in results["contests"] if each["key"] == goal.contest), None)
+    ours = find(results, goal.contest, goal.ours)
+    theirs = find(results, goal.contest, goal.theirs) if goal.theirs else None
+    if not ours or goal.theirs and not theirs:
+        return None
+    figure = goal.figure or contest["figure"]
+    if not theirs:
+        return figures(ours, figure)
+    pairs = zip(figures(ours, figure), figures(theirs, figure))
+    if goal.how == "more at most":
+        return [a - b for a, b in pairs]
+    if goal.how == "times faster" and contest["lower_is_better"]:
+        return [b / a for a, b in pairs]
+    return [a / b for a, b in pairs]
+
+
+def judge(goal, results):
+    found = rounds(goal, results)
+    if not found:
+        return None
+    value = statistics.median(found)
+    met = value >= goal.bound if goal.how in ("times faster", "share at least") else value <= goal.bound
+    return {"goal": goal.text, "how": goal.how, "bound": goal.bound, "unit": goal.unit or "x", "value": value,
+            "lowest": min(found), "highest": max(found), "met": met}
+
+
+def peaks(results):
+    """(MiB, where) of every run of the command in the contests and at scale."""
+    for contest in results["contests"]:
+        for entry in contest["contestants"]:
+            if entry["kind"] == "leat":
+                for sample in entry["samples"]:
+                    if "peak_kib" in sample:
+                        yield sample["peak_kib"] / 1024, f"{contest['key']}: {entry['name']}"
+    for table in results["scale"]:
+        for row in table["rows"]:
+            if "peak memory, MiB" in row:
+                yield row["peak memory, MiB"], table["key"]
+
+
+def judge_memory(results):
+    found = sorted(peaks(results))
+    if not found:
+        return []
+    most, where = found[-1]
+    return [{"goal": f"peak memory of any run ({where})", "how": "at most", "bound": MEMORY_MIB, "unit": "MiB", "value": most,
+             "lowest": found[0][0], "highest": most, "met": most <= MEMORY_MIB}]
+
+
+def judge_scale(results):
+    """Opening the largest log of the scale section against its smallest."""
+    table = next((each for each in results["scale"] if each["key"] == "scale-records"), None)
+    if not table or len(table["rows"]) < 2:
+        return []
+    first, last = table["rows"][0], table["rows"][-1]
+    value = last["open, us"] / first["open, us"]
+    return [{"goal": f"opening {last['records']:,} records / {first['records']:,}", "how": "times at most", "bound": SAME,
+             "unit": "x", "value": value, "lowest": value, "highest": value, "met": value <= SAME}]
+
+
+def judge_all(results, sizes):
+    verdicts = [judge(goal, results) for goal in bulk_goals() + other_goals(sizes)]
+    return [verdict for verdict in verdicts if verdict] + judge_memory(results) + judge_scale(results)
