@@ -82,6 +82,7 @@ class LocalProducer final : public Producer {
       if (!lane) continue;
       maintain(*lane);
       sync_far_behind(*lane);
+      lane->partition.release_reserved();
     }
   }
 

@@ -215,6 +215,12 @@ Result<std::int64_t> File::size() const {
   return static_cast<std::int64_t>(status.st_size);
 }
 
+Result<void> File::allocate(std::int64_t position, std::int64_t bytes) const {
+  if ((errno = injected_fault(DiskCall::write, path_)) != 0) return fault("allocate", path_);
+  if (retried([&] { return ::fallocate(fd(), 0, position, bytes); }) != 0) return fault("allocate", path_);
+  return {};
+}
+
 Result<void> File::truncate(std::int64_t size) const {
   if ((errno = injected_fault(DiskCall::truncate, path_)) != 0) return fault("truncate", path_);
   if (retried([&] { return ::ftruncate(fd(), size); }) != 0) return fault("truncate", path_);

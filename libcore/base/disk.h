@@ -76,6 +76,9 @@ class File {
   // fdatasync: the bytes and the size are durable on success. Never call it again for the same bytes after a failure.
   Result<void> sync_data() const;
   Result<std::int64_t> size() const;
+  // Room for [position, position + bytes), in the size of the file too; what was not written reads as zeros. On an
+  // error the file may have grown by a part of it. Errors: io (also where the file system cannot).
+  Result<void> allocate(std::int64_t position, std::int64_t bytes) const;
   Result<void> truncate(std::int64_t size) const;
   Result<FileIdentity> identity() const;
 

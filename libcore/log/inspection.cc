@@ -130,11 +130,13 @@ Result<bool> PartitionInspection::pass_bad_place(std::size_t index, const File& 
                                                  InspectionFindings& findings) const {
   const auto next = TRY(find_batch_behind(log, walk.position() + 1, file_bytes, walk.expected() - 1));
   const bool active = index + 1 == bases_.size();
-  if (active && walk.expected() >= durable_end_ &&
-      TRY(examine_tail(log, walk.position(), walk.expected())).kind != TailVerdict::Kind::damaged) {
-    findings.notices.push_back(fmt::format("{}: {} bytes behind the last whole batch, an unfinished write", log.path(),
-                                           file_bytes - walk.position()));
-    return false;
+  if (active && walk.expected() >= durable_end_) {
+    const TailVerdict::Kind kind = TRY(examine_tail(log, walk.position(), walk.expected())).kind;
+    if (kind == TailVerdict::Kind::torn) {
+      findings.notices.push_back(fmt::format("{}: {} bytes behind the last whole batch, an unfinished write",
+                                             log.path(), file_bytes - walk.position()));
+    }
+    if (kind != TailVerdict::Kind::damaged) return false;  // zeros: room that a writer has made
   }
   std::optional<Offset> readable;
   if (next) readable = next->base;

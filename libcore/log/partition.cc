@@ -23,6 +23,13 @@ constexpr Milliseconds kCommitPoll(20);
 // A sync in flight, of gigabytes on a slow disk, is waited for this many lock timeouts longer.
 constexpr int kSlowSyncs = 6;
 
+// An fdatasync that has to make a new file size durable takes half as long again as one that has not (measured: 123
+// and 84 us). After so many small appends in a row, room is made for a while of them; what is left of it at the end
+// goes.
+constexpr int kSmallAppendsMin = 4;
+constexpr std::int64_t kSmallAppendBytesMax = 64 << 10;
+constexpr std::int64_t kReservedBytes = 1 << 20;
+
 constexpr std::int64_t kIndexDueBytes = 1 << 20;
 constexpr std::int64_t kRetentionDueBytes = 4 << 20;
 
@@ -138,6 +145,8 @@ void Partition::publish_all(const LogEnd& end) {
   page().sync_started_ns.store(0, std::memory_order_release);
   page().poisoned.store(0, std::memory_order_release);
   page().rolling.store(0, std::memory_order_release);
+  page().reserved.store(0, std::memory_order_release);
+  page().appending.store(0, std::memory_order_release);
   wake_all(page().wake);
   wake_all(topic_->state()->header().wake);
 }
@@ -238,15 +247,22 @@ Result<void> Partition::cut_after_failed_sync() {
     return fail(Code::damaged,
                 fmt::format("{}: after a failed sync, what was durable does not read back from the disk", log_.path()));
   }
-  const std::int64_t bytes = TRY(log_.size());
+  const auto published_end = page().published.load();
+  std::int64_t bytes = TRY(log_.size());
+  // Room that was made ahead holds nothing that would be worth keeping.
+  if (published_end && page().reserved.load(std::memory_order_acquire) > published_end->value.position)
+    bytes = std::min(bytes, std::max(end.position, published_end->value.position));
   TailVerdict verdict{.kind = TailVerdict::Kind::torn,
                       .position = end.position,
                       .end = end.end,
                       .file_bytes = bytes,
                       .fault = "a sync failed",
                       .next_good = {}};
-  if (bytes > end.position) notices_.push_back(TRY(cut_tail(directory_, log_, verdict)));
-  const auto published_end = page().published.load();
+  if (bytes > end.position) {
+    notices_.push_back(TRY(cut_tail(directory_, log_, verdict)));
+  } else {
+    TRY(shorten_to(end));
+  }
   end.epoch = std::max(end.epoch, published_end ? published_end->value.epoch : 0) + 1;
   if (end.position > 0) {
     TRY(make_segment(end.end));
@@ -323,6 +339,8 @@ Result<void> Partition::append_group(std::span<EncodedBatch> batches, LogEnd& en
     after.end += batch.record_count;
     after.position += static_cast<std::int64_t>(batch.bytes.size());
   }
+  reserve_ahead(end, after.position - end.position);
+  page().appending.store(1, std::memory_order_release);
   auto written = Result<void>{};
   if (seeded(SeededBug::acknowledge_before_write)) {
     write_at_exit(log_.fd(), pieces, end.position);
@@ -331,21 +349,51 @@ Result<void> Partition::append_group(std::span<EncodedBatch> batches, LogEnd& en
   }
   if (!written) {
     // A part may be there: it goes before anybody else can see it. Failing that, the next appender does it.
-    (void)log_.truncate(end.position);
+    (void)shorten_to(end);
     return written;
   }
   index_due_ |= crosses(end.position, after.position, kIndexDueBytes);
   retention_due_ |= crosses(end.position, after.position, kRetentionDueBytes);
   end = after;
   page().published.store(end);
+  page().appending.store(0, std::memory_order_release);
   return {};
+}
+
+// Makes room behind `end` for what is appended now and some time on, if there is none and it looks worth it. Failing is
+// not an error.
+void Partition::reserve_ahead(const LogEnd& end, std::int64_t bytes) {
+  small_appends_ = bytes <= kSmallAppendBytesMax ? std::min(small_appends_ + 1, kSmallAppendsMin) : 0;
+  const std::int64_t needed = end.position + bytes;
+  if (small_appends_ < kSmallAppendsMin || needed <= page().reserved.load(std::memory_order_acquire)) return;
+  const std::int64_t until = std::min(needed + kReservedBytes, effective_segment_bytes(topic_->settings()));
+  if (until <= needed || !log_.allocate(end.position, until - end.position)) return;
+  page().reserved.store(until, std::memory_order_release);
+  has_reserved_ = true;
+}
+
+// Takes away whatever the file has behind `end`.
+Result<void> Partition::shorten_to(const LogEnd& end) {
+  if (TRY(log_.size()) > end.position) TRY(log_.truncate(end.position));
+  page().reserved.store(0, std::memory_order_release);
+  page().appending.store(0, std::memory_order_release);
+  return {};
+}
+
+void Partition::release_reserved() {
+  if (!has_reserved_) return;
+  has_reserved_ = false;
+  const auto lock = DirectoryLock::acquire(directory_, topic_->data_dir().lock_timeout());
+  if (!lock || !prepare()) return;
+  if (const auto end = published()) (void)shorten_to(*end);
 }
 
 // Takes out what a writer left that died between writing and publishing: nobody was told of it.
 Result<void> Partition::cut_unpublished(const LogEnd& end) {
   const std::int64_t bytes = TRY(log_.size());
-  if (bytes == end.position) return {};
-  if (bytes > end.position) return log_.truncate(end.position);
+  const bool died = page().appending.load(std::memory_order_acquire) != 0;
+  if (!died && bytes == std::max(end.position, page().reserved.load(std::memory_order_acquire))) return {};
+  if (bytes >= end.position) return shorten_to(end);
   return std::unexpected(damage_error(log_.path(), bytes,
                                       fmt::format("the file has {} bytes where {} were written", bytes, end.position),
                                       end.end, end.log_start, std::nullopt));
@@ -381,7 +429,10 @@ Result<void> Partition::roll_locked(LogEnd& end) {
   TRY(cut_unpublished(end));
   TRY(lock_sync());
   const SyncGuard guard(state_file(), id_);
-  TRY(sync_published());
+  // A closed segment ends with its last batch, after a power cut, too.
+  const bool shortened = page().reserved.load(std::memory_order_acquire) > end.position;
+  if (shortened) TRY(shorten_to(end));
+  TRY(sync_published(shortened));
   TRY(make_segment(end.end));
   end.segment_base = end.end;
   end.position = 0;
@@ -458,13 +509,14 @@ Result<void> Partition::lock_sync() {
 }
 
 // Makes all that is published durable. Lock required: sync. A failure is final for those bytes: the page is poisoned.
-Result<void> Partition::sync_published() {
+// With `always` there is something to sync besides.
+Result<void> Partition::sync_published(bool always) {
   PartitionPage& page = this->page();
   if (page.poisoned.load(std::memory_order_acquire) != 0)
     return fail(Code::io, fmt::format("{}: a sync failed", directory_.path()));
   const LogEnd target = TRY(published());
   const auto before = page.durable.load();
-  if (before && before->value.end == target.end && before->value.epoch == target.epoch) return {};
+  if (!always && before && before->value.end == target.end && before->value.epoch == target.epoch) return {};
   TRY(open_log(target.segment_base));
   const std::int64_t interrupted_ns = page.sync_started_ns.load(std::memory_order_acquire);
   // The oldest one counts: it is the one whose failure nobody may have been told of.

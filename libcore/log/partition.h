@@ -71,6 +71,10 @@ class Partition {
   // Writes the state page out, so that after a power cut it is at least as new as what follows. Errors: io.
   Result<void> persist_state() const { return state_file().sync_data(); }
 
+  // Takes back the room that was made ahead of small appends, if this object made any. To be called by a writer that
+  // ends in order, so that the log ends with its last batch for those who read it without leat, too.
+  void release_reserved();
+
   // Extends the index of the active segment to the end, if nobody else is doing it. Failing is not an error: it is
   // derived.
   void index_to_end();
@@ -109,6 +113,8 @@ class Partition {
   Result<LogEnd> published() const;
   Result<void> open_log(Offset segment_base);
   Result<void> cut_unpublished(const LogEnd& end);
+  void reserve_ahead(const LogEnd& end, std::int64_t bytes);
+  Result<void> shorten_to(const LogEnd& end);
   Result<void> append_group(std::span<EncodedBatch> batches, LogEnd& end);
   Result<void> roll_locked(LogEnd& end);
   void publish_all(const LogEnd& end);
@@ -116,7 +122,7 @@ class Partition {
 
   // Under the sync lock.
   Result<void> lock_sync();
-  Result<void> sync_published();
+  Result<void> sync_published(bool always = false);
   Result<bool> reads_back(const LogEnd& from, const LogEnd& to) const;
 
   Topic* topic_;
@@ -126,6 +132,8 @@ class Partition {
   Offset log_base_{-1};                  // its base offset
   std::int64_t log_opened_ns_ = 0;       // steady clock, when its descriptor was opened
   std::uint64_t writer_in_opening_ = 0;  // of the state file: the one in which the writers lock is held; 0 for none
+  int small_appends_ = 0;                // in a row
+  bool has_reserved_ = false;
   bool index_due_ = false;
   bool retention_due_ = false;
   bool rolled_ = false;

@@ -50,6 +50,9 @@ struct PartitionPage {
       rolling;  // a new segment is being made; found set by the next appender, it was left half-made
   std::atomic<std::uint32_t> poisoned;  // a sync failed: nothing more is acknowledged until the tail was cut
   WakeWord wake;                        // the durable end moved, or poison
+  // Under the append lock. How far the active segment's file was made to reach ahead of the published end, as zeros.
+  std::atomic<std::int64_t> reserved;
+  std::atomic<std::uint32_t> appending;  // found set by the next appender, a writer died between writing and publishing
 };
 static_assert(sizeof(PartitionPage) <= kStatePageBytes);
 

@@ -334,7 +334,9 @@ Result<PartitionRepair> plan_repair(const PartitionSurvey& survey) {
   plan_start(survey, repair);
   repair.end = survey.segments.empty() ? repair.log_start : survey.segments.back().end;
   for (const SurveyedSegment& segment : survey.segments) {
-    if (segment.places.empty()) continue;
+    // Room that a killed writer had made goes with the next one, by itself.
+    const auto is_room = [](const BadPlace& place) { return place.unfinished && place.only_zeros; };
+    if (std::ranges::all_of(segment.places, is_room)) continue;
     repair.segments.push_back(segment);
     const bool is_last = segment.base == survey.segments.back().base;
     for (const BadPlace& place : segment.places) {

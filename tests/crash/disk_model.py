@@ -18,6 +18,8 @@ import subprocess
 import threading
 import time
 
+import dripped
+
 SECTOR = 512
 # How long strace holds up each call that makes something durable, so that what lies in mapped files by then is seen.
 HOLD_SECONDS = 0.006
@@ -453,21 +455,25 @@ class Recorder:
         self.directory, self.log, self.disk = os.path.realpath(directory), log, Disk()
         self.disk.load(self.directory)
 
-    def run(self, command, environment, given=b""):
+    def run(self, command, environment, given=b"", line_by_line=False):
         """Cut, Printed and Ended, in their order, while self.disk is as it was at that moment."""
         delays = ["-e", f"inject={','.join(s for s in SYNCS if s != 'sync')}:delay_enter={int(HOLD_SECONDS * 1e6)}"]
         poller = Poller(self.directory)
         with open(self.log + ".in", "wb") as file:
             file.write(given)
-        with open(self.log + ".in", "rb") as file, open(self.log + ".out", "wb") as out:
-            done = subprocess.run(["strace", "-f", "-y", "-xx", "-ttt", "-s", "16777216", "-o", self.log, "-e",
-                                   "trace=%file,%desc,exit_group,sync,msync", *delays, *command], env=environment, stdin=file, stdout=out,
-                                  stderr=subprocess.PIPE, timeout=120)
+        traced = ["strace", "-f", "-y", "-xx", "-ttt", "-s", "16777216", "-o", self.log, "-e",
+                  "trace=%file,%desc,exit_group,sync,msync", *delays, *command]
+        if line_by_line:
+            status, said = dripped.run(traced, given, environment, self.log + ".out")
+        else:
+            with open(self.log + ".in", "rb") as file, open(self.log + ".out", "wb") as out:
+                done = subprocess.run(traced, env=environment, stdin=file, stdout=out, stderr=subprocess.PIPE, timeout=120)
+            status, said = done.returncode, done.stderr
         mapped = poller.end()
-        self.stderr = done.stderr.decode("utf-8", "replace")
+        self.stderr = said.decode("utf-8", "replace")
         yield from self.play(mapped)
         yield Cut("the end")
-        yield Ended(done.returncode)
+        yield Ended(status)
 
     def play(self, mapped):
         pending, mapped = {}, list(mapped)

@@ -1,10 +1,11 @@
 #!/usr/bin/python3
 """Modes of every file a command makes, and where secrets may be seen: row 36 of the scorecard.
 
-    tests/crash/file_modes.py [SWEEP...] [--seed N] [--results FILE] [--self-test]
+    tests/crash/file_modes.py [SWEEP...] [--seconds N] [--seed N] [--results FILE] [--self-test]
 
-    modes     every writing command under the umasks 0, 0777, 0077 and 027: files 0600, directories 0700; in a directory of mode 2770 files
-              0660 and directories 2770; looked at again while the command runs (strace: every open with O_CREAT asks for 0600 at most)
+    modes     every writing command under the umasks 0, 0777, 0077 and 027: files 0600, directories 0700; in a directory of mode
+              2770 files 0660 and directories 2770; looked at again while the command runs (strace: every open with O_CREAT asks
+              for 0600 at most)
     secrets   a signing key: not in /proc/PID/cmdline or environ, not in -v, errors, `config show`, or any file but its own
 """
 
@@ -14,9 +15,8 @@ import shutil
 import stat
 import subprocess
 import sys
-import tempfile
 
-from hostile_names import Sweep, found_out, parser_of
+from hostile_names import parsed, parser_of, run_sweeps
 from writing_commands import expect
 
 from processes import LEAT, strace_works
@@ -61,19 +61,23 @@ class Modes:
 
     def run(self, data, mask, form, given, prefix=()):
         arguments = [self.key if part == "KEY" else part for part in form.split()]
-        return subprocess.run([*prefix, LEAT, *arguments], env={**os.environ, "LEAT_DATA_DIR": data, "LEAT_CONFIG": "/dev/null"}, input=given,
-                              capture_output=True, umask=mask)
+        environment = {**os.environ, "LEAT_DATA_DIR": data, "LEAT_CONFIG": "/dev/null"}
+        return subprocess.run([*prefix, LEAT, *arguments], env=environment, input=given, capture_output=True, umask=mask)
 
     def session(self, mask, shared):
         data = os.path.join(self.directory, "data")
-        shutil.rmtree(data, ignore_errors=True)
         file_mode, directory_mode = (0o660, 0o2770) if shared else (0o600, 0o700)
-        if shared:
-            os.mkdir(data)
-            os.chmod(data, 0o2770)
+
+        def begin():
+            shutil.rmtree(data, ignore_errors=True)
+            if shared:
+                os.mkdir(data)
+                os.chmod(data, 0o2770)
 
         def step(form, given):
             def point():
+                if form == STEPS[0][0]:
+                    begin()
                 if given == b"torn\n":
                     tear(data)
                 done = self.run(data, mask, form, given)
@@ -93,7 +97,8 @@ class Modes:
                 log = os.path.join(self.directory, "calls")
                 if given == b"torn\n":
                     tear(data)
-                done = self.run(data, 0, form, given, ["strace", "-f", "-qq", "-e", "trace=open,openat,openat2,mkdir,mkdirat,mknodat", "-o", log])
+                traced = ["strace", "-f", "-qq", "-e", "trace=open,openat,openat2,mkdir,mkdirat,mknodat", "-o", log]
+                done = self.run(data, 0, form, given, traced)
                 expect(done.returncode == 0, f"status {done.returncode}: {done.stderr[-200:]!r}")
                 with open(log, encoding="utf-8", errors="replace") as file:
                     for call in file:
@@ -103,16 +108,9 @@ class Modes:
         return [(f"as it happens: {form}", step(form, given)) for form, given in STEPS]
 
     def points(self):
-        """In this order: each session begins with an empty directory and goes on with what the step before left."""
-        return [(f"umask {mask:04o}{', shared' if shared else ''}: {form}", self.late(mask, shared, number)) for mask in UMASKS
-                for shared in (False, True) for number, (form, _) in enumerate(STEPS)] + (self.moments() if strace_works() else [])
-
-    def late(self, mask, shared, number):
-        def point():
-            if number == 0:
-                self.current = self.session(mask, shared)
-            return self.current[number][1]()
-        return point
+        """Each session begins with an empty directory, and its steps go on with what the step before left."""
+        sessions = [self.session(mask, shared) for mask in UMASKS for shared in (False, True)]
+        return sessions + ([self.moments()] if strace_works() else [])
 
     def self_test(self):
         def spoilt(path, mode):
@@ -164,8 +162,8 @@ class Secrets:
         """While it runs: reading the key from a pipe that nothing comes from yet."""
         fifo = os.path.join(self.directory, "fifo")
         os.mkfifo(fifo)
-        process = subprocess.Popen([LEAT, "inspect", "checkpoint", "t", "--sign", fifo, "-v"], env=self.environment, stdout=subprocess.PIPE,
-                                   stderr=subprocess.PIPE)
+        process = subprocess.Popen([LEAT, "inspect", "checkpoint", "t", "--sign", fifo, "-v"], env=self.environment,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         with open(fifo, "wb") as pipe, open(self.key, "rb") as file:
             pipe.write(file.read())
             pipe.flush()
@@ -193,8 +191,10 @@ class Secrets:
                 ("sign", self.quiet(*sign, self.key, "-v")), ("sign, JSON", self.quiet(*sign, self.key, "-O", "json", "-v")),
                 ("a broken key", self.quiet(*sign, broken, "-v")), ("a key as verifier key", self.quiet(
                     "inspect", "proof", "--verify", broken, "--checkpoint", broken, "--key", self.key, "-v")),
-                ("a key as settings", self.quiet("config", "show", "--origin")), ("a key made again", self.quiet("inspect", "keygen", "x", "--out", self.key)),
-                ("export", self.quiet("inspect", "proof", "t", "--export-tlog", os.path.join(self.directory, "tlog"), "--sign", self.key, "-v")),
+                ("a key as settings", self.quiet("config", "show", "--origin")),
+                ("a key made again", self.quiet("inspect", "keygen", "x", "--out", self.key)),
+                ("export", self.quiet("inspect", "proof", "t", "--export-tlog", os.path.join(self.directory, "tlog"),
+                                      "--sign", self.key, "-v")),
                 ("while it runs", self.in_process), ("the data directory", self.in_files)]
 
     def self_test(self):
@@ -206,14 +206,8 @@ SWEEPS = {"modes": Modes, "secrets": Secrets}
 
 
 def main(arguments=None):
-    options = parser_of("Modes of files, and secrets.", SWEEPS).parse_args(arguments)
-    print(f"seed {options.seed}", flush=True)
-    good = True
-    with tempfile.TemporaryDirectory(prefix="leat-modes-") as directory:
-        for name in options.sweeps or SWEEPS:
-            world = SWEEPS[name](directory, options)
-            good &= found_out(world.self_test()) if options.self_test else Sweep(name, 36, options, __file__).go(world.points())
-    return 0 if good else 1
+    options = parsed(parser_of("Modes of files, and secrets.", SWEEPS), SWEEPS, arguments)
+    return run_sweeps(SWEEPS, 36, options, "leat-modes-", __file__)
 
 
 if __name__ == "__main__":

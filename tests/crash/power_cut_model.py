@@ -63,6 +63,8 @@ class Knowledge:
 class Step:
     """A command of a scenario, and what it changes in the user's knowledge when it begins, tells something, and has ended well."""
 
+    line_by_line = False  # whether each line waits for the receipt of the one before
+
     def __init__(self, *command, given="", begins=lambda k: None, told=lambda k, text: None, ended=lambda k: None):
         self.command, self.given, self.begins, self.told, self.ended = command, given, begins, told, ended
 
@@ -74,6 +76,11 @@ def create(name, partitions=1, *flags, **kinds):
     def ended(k):
         k.topics[name].must_exist = True
     return Step("topic", "create", name, "-p", str(partitions), *flags, begins=begins, ended=ended)
+
+
+def one_by_one(step):
+    step.line_by_line = True
+    return step
 
 
 def delete(name):
@@ -315,6 +322,7 @@ SCENARIOS = {
     "first create": ([], [create("a")]),
     "create": (keep(), [create("new", 2), produce("new", lines("in new", 2), partition=1)]),
     "append": ([create("t")], [produce("t", lines("one", 3)), produce("t", lines("two", 2))]),
+    "append one by one": ([create("t")], [one_by_one(produce("t", lines("single", 9))), produce("t", lines("then", 2))]),
     "append batches": ([create("t"), produce("t", lines("old", 3))],
                        [produce("t", lines("many", 60, 100), "--batch-size", "700")]),
     "append large": ([create("t")], [produce("t", lines("large", 6, 9000), "--batch-size", "20000"), produce("t", lines("then", 2))]),
@@ -403,7 +411,7 @@ class Run:
         recorder = disk_model.Recorder(home, os.path.join(self.directory, "trace"))
         for step in steps:
             step.begins(self.knowledge)
-            for event in recorder.run([LEAT, *step.command], environment, step.given.encode()):
+            for event in recorder.run([LEAT, *step.command], environment, step.given.encode(), step.line_by_line):
                 if isinstance(event, disk_model.Cut):
                     self.cut(recorder.disk, f"leat {' '.join(step.command)}: {event.before}")
                 elif isinstance(event, disk_model.Printed):

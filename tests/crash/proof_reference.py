@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 """Proofs against RFC 6962 as it is written: row 22 of the scorecard.
 
-    tests/crash/proof_reference.py [SWEEP...] [--sizes N] [--points N] [--seed N] [--results FILE] [--self-test]
+    tests/crash/proof_reference.py [SWEEP...] [--seconds N] [--sizes N] [--points N] [--seed N] [--results FILE] [--self-test]
 
-    library   roots, all inclusion and all consistency proofs of every size to 1,024, and of random larger trees, as libcore makes them
-              (a small program linked against it), compared with sections 2.1, 2.1.1 and 2.1.2 in hashlib
+    library   roots, all inclusion and all consistency proofs of every size to 1,024, and of random larger trees, as libcore makes
+              them (a small program linked against it), compared with sections 2.1, 2.1.1 and 2.1.2 in hashlib
     commands  the same of a topic, from its records as consume prints them, through leat inspect
     mutations each bit of a proof file flipped, and verified with the signed checkpoint: none may be accepted
 """
@@ -18,9 +18,8 @@ import random
 import struct
 import subprocess
 import sys
-import tempfile
 
-from hostile_names import Sweep, found_out, parser_of
+from hostile_names import parsed, parser_of, run_sweeps
 from writing_commands import expect
 
 from processes import LEAT, ROOT
@@ -126,40 +125,46 @@ def joined(paths):
 
 
 class Library:
-    row = "library"
-
     def __init__(self, directory, options):
         self.options = options
         source, self.program = os.path.join(directory, "program.cc"), os.path.join(directory, "program")
         with open(source, "w", encoding="ascii") as file:
             file.write(PROGRAM)
-        subprocess.run(["g++", "-std=c++2b", "-O1", "-I", os.path.join(BUILD, "include"), source, os.path.join(BUILD, "libcore/libleat.a"),
-                        "-lcrypto", "-lfmt", "-llz4", "-lzstd", "-lpthread", "-o", self.program], check=True)
+        libraries = [os.path.join(BUILD, "libcore/libleat.a"), "-lcrypto", "-lfmt", "-llz4", "-lzstd", "-lpthread"]
+        includes = os.path.join(BUILD, "include")
+        subprocess.run(["g++", "-std=c++2b", "-O1", "-I", includes, source, *libraries, "-o", self.program], check=True,
+                       env={**os.environ, "TMPDIR": directory})
         choice = random.Random(options.seed)
-        self.sizes = [*range(1, options.sizes + 1), *(choice.randrange(options.sizes + 1, 100_000) for _ in range(min(40, options.sizes // 8)))]
+        larger = {choice.randrange(options.sizes + 1, 100_000) for _ in range(min(40, options.sizes // 8))}
+        self.sizes = [*range(1, options.sizes + 1), *sorted(larger)]
         self.tree = Tree(lambda i: b"leaf %d" % i)
-        self.proofs = 0
+        self.proofs, self.answered = 0, {}
 
     def answers(self, sizes):
         done = subprocess.run([self.program, str(max(self.sizes)), *map(str, sizes)], capture_output=True, text=True, check=True)
         return dict(zip(sizes, done.stdout.splitlines()))
+
+    def answer(self, size):
+        """Of the program, which is asked once for all sizes."""
+        if not self.answered:
+            self.answered = self.answers(self.sizes)
+        return self.answered[size]
 
     def expected(self, size):
         places = [m for m in range(size) if size <= 1024 or m < 8 or m + 8 >= size or size // 2 <= m < size // 2 + 8]
         self.proofs += 2 * len(places)
         inclusion = joined(self.tree.path(m, 0, size) for m in places)
         consistency = joined(self.tree.subproof(m + 1, 0, size, True) for m in places)
-        return " ".join([self.tree.mth(0, size).hex(), sha256(inclusion).hex(), sha256(consistency).hex(), str(2 * len(places)), "0"])
+        hashes = [self.tree.mth(0, size), sha256(inclusion), sha256(consistency)]
+        return " ".join([*(part.hex() for part in hashes), str(2 * len(places)), "0"])
 
     def check(self, size, answer):
         expect(answer == self.expected(size), f"size {size}: {answer}, by the RFC {self.expected(size)}")
 
     def points(self):
-        answers = self.answers(self.sizes)
-
         def point(size):
             def run():
-                self.check(size, answers[size])
+                self.check(size, self.answer(size))
                 return "agrees"
             return run
         return [(f"tree of {size}", point(size)) for size in self.sizes]
@@ -170,6 +175,9 @@ class Library:
                  (0, 63, 65, 128, 130, 190, len(answer) - 1)]
         return [(name, lambda text=text: self.check(13, text)) for name, text in cases] + [
             ("the answer of another size", lambda: self.check(12, answer))]
+
+    def summary(self):
+        print(f"   {self.proofs:,} proofs compared")
 
 
 def canonical(record):
@@ -186,13 +194,17 @@ def canonical(record):
         ">I", len(record["headers"])) + headers
 
 
+def keyed(count):
+    return b"".join(b"k%d:value %d\n" % (n % 7, n) for n in range(count))
+
+
 class Commands:
     def __init__(self, directory, options):
         self.options, self.directory = options, os.path.join(directory, "commands")
         os.mkdir(self.directory)
         self.environment = {**os.environ, "LEAT_DATA_DIR": os.path.join(self.directory, "data"), "LEAT_CONFIG": "/dev/null"}
         self.leat("topic", "create", "t")
-        self.leat("produce", "t", "--key-separator", ":", "-H", "h=v", given=b"".join(b"k%d:value %d\n" % (n % 7, n) for n in range(600)))
+        self.leat("produce", "t", "--key-separator", ":", "-H", "h=v", given=keyed(600))
         self.leat("produce", "t", "--compression", "zstd", "--raw", given=bytes(range(256)))
         self.leat("produce", "t", "-Z", given=b"\n")
         self.records = [json.loads(line) for line in self.leat("consume", "t", "-Bd", "-O", "jsonl").splitlines()]
@@ -214,7 +226,8 @@ class Commands:
 
     def inclusion(self, m, size):
         def run():
-            self.check_proof(json.loads(self.leat("inspect", "proof", "t", str(m), "--size", str(size))), self.tree.path(m, 0, size))
+            proof = json.loads(self.leat("inspect", "proof", "t", str(m), "--size", str(size)))
+            self.check_proof(proof, self.tree.path(m, 0, size))
             return "inclusion proofs"
         return run
 
@@ -245,7 +258,7 @@ class Mutations(Commands):
         os.mkdir(self.directory)
         self.environment = {**os.environ, "LEAT_DATA_DIR": os.path.join(self.directory, "data"), "LEAT_CONFIG": "/dev/null"}
         self.leat("topic", "create", "t")
-        self.leat("produce", "t", "--key-separator", ":", "-H", "h=v", given=b"".join(b"k%d:value %d\n" % (n % 7, n) for n in range(21)))
+        self.leat("produce", "t", "--key-separator", ":", "-H", "h=v", given=keyed(21))
         key = self.place("key")
         self.leat("inspect", "keygen", "example.com/t", "--out", key)
         for name, size in (("new", "21"), ("old", "13")):
@@ -266,8 +279,8 @@ class Mutations(Commands):
 
     def verify(self, kind, text):
         self.keep("proof", text)
-        done = subprocess.run([LEAT, "inspect", "proof", "--verify", self.place("proof"), *self.proofs[kind][1]], env=self.environment,
-                              capture_output=True, stdin=subprocess.DEVNULL)
+        arguments = ["inspect", "proof", "--verify", self.place("proof"), *self.proofs[kind][1]]
+        done = subprocess.run([LEAT, *arguments], env=self.environment, capture_output=True, stdin=subprocess.DEVNULL)
         return done.returncode, done.stderr
 
     def rejected(self, kind, text):
@@ -290,7 +303,8 @@ class Mutations(Commands):
                 for value in {proof.get(name, 0) + step for step in range(-40, 41)} - {proof.get(name)} if name in proof else ():
                     points.append((f"{kind} proof, {name} {value}", point(kind, json.dumps({**proof, name: value}).encode())))
             paths = [proof["path"][:-1], proof["path"][1:], proof["path"] + proof["path"][-1:], proof["path"][::-1], []]
-            points += [(f"{kind} proof, path {n}", point(kind, json.dumps({**proof, "path": path}).encode())) for n, path in enumerate(paths)]
+            points += [(f"{kind} proof, path {n}", point(kind, json.dumps({**proof, "path": path}).encode()))
+                       for n, path in enumerate(paths)]
         return points
 
     def self_test(self):
@@ -310,23 +324,12 @@ SWEEPS = {"library": Library, "commands": Commands, "mutations": Mutations}
 def main(arguments=None):
     parser = parser_of("Proofs against RFC 6962.", SWEEPS)
     parser.add_argument("--sizes", type=int, default=1024, help="all sizes up to this")
-    options = parser.parse_args(arguments)
+    options = parsed(parser, SWEEPS, arguments)
     sys.setrecursionlimit(10_000)
     if not os.path.exists(os.path.join(BUILD, "libcore/libleat.a")):
         print(f"no libleat.a in {BUILD}")
         return 77
-    print(f"seed {options.seed}", flush=True)
-    good = True
-    with tempfile.TemporaryDirectory(prefix="leat-proofs-") as directory:
-        for name in options.sweeps or SWEEPS:
-            world = SWEEPS[name](directory, options)
-            if options.self_test:
-                good &= found_out(world.self_test())
-                continue
-            good &= Sweep(name, 22, options, __file__).go(world.points(), options.points if name != "library" else None)
-            if name == "library":
-                print(f"   {world.proofs:,} proofs of {len(world.sizes):,} sizes compared")
-    return 0 if good else 1
+    return run_sweeps(SWEEPS, 22, options, "leat-proofs-", __file__)
 
 
 if __name__ == "__main__":

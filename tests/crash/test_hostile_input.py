@@ -8,11 +8,11 @@ import hostile_bytes
 import hostile_names
 import terminal_escapes
 
-SHORT = {hostile_names: ["--points", "120"], hostile_bytes: ["claims", "--points", "40"], terminal_escapes: ["--points", "150"], file_modes: []}
+SKIPPED = 77
+SHORT = [(hostile_names, ["names", "--points", "40"]), (hostile_names, ["files", "--points", "60", "--only", ", topics/"]),
+         (hostile_bytes, ["claims", "--points", "30", "--only", "a batch of"]), (hostile_bytes, ["bombs", "--points", "3"]),
+         (terminal_escapes, ["--points", "120", "--only", "consume"]), (file_modes, [])]
 
-good = True
-skipped = 77
-for program, arguments in SHORT.items():
-    for given in (["--self-test"], arguments):
-        good &= program.main(given) in (0, skipped)
-sys.exit(0 if good else 1)
+statuses = [program.main(["--self-test"]) for program in (hostile_names, hostile_bytes, terminal_escapes, file_modes)]
+statuses += [program.main(arguments) for program, arguments in SHORT]
+sys.exit(0 if set(statuses) <= {0, SKIPPED} else 1)

@@ -5,4 +5,4 @@ import sys
 
 import proof_reference
 
-sys.exit(proof_reference.main(["--self-test"]) or proof_reference.main(["--sizes", "150", "--points", "800"]))
+sys.exit(proof_reference.main(["--self-test"]) or proof_reference.main(["--sizes", "120", "--points", "150"]))

@@ -32,18 +32,19 @@ class Sweep:
     arguments: list
     share: float = 0  # of the time; 0: it takes what it takes
     directory: str = HERE
+    has_seed: bool = True
 
     def __str__(self):
         return " ".join([os.path.relpath(os.path.join(self.directory, self.program), ROOT), *self.arguments])
 
     def command(self, seconds, seed, rows):
         return [sys.executable, os.path.join(self.directory, self.program), *self.arguments,
-                *(["--seconds", f"{seconds * self.share:.0f}"] if self.share else []), "--seed", str(seed), "--results", rows]
+                *(["--seconds", f"{seconds * self.share:.0f}"] if self.share else []), *(["--seed", str(seed)] if self.has_seed else []), "--results", rows]
 
 
 # The shares add up to 1.
 SWEEPS = [
-    Sweep("seeded_bugs.py", ["--all"]),
+    Sweep("seeded_bugs.py", ["--all"], has_seed=False),
     Sweep("fault_sweep.py", ["kill"]),
     Sweep("fault_sweep.py", ["torn"]),
     Sweep("fault_sweep.py", ["limit"]),

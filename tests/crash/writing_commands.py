@@ -15,6 +15,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "scenarios"))
 import disk_model  # noqa: E402
+import dripped  # noqa: E402
 from processes import LEAT  # noqa: E402
 
 LINES = [f"line {n}" for n in range(40)]
@@ -77,9 +78,14 @@ class Place:
         if mistake:
             self.environment["LEAT_SEEDED_BUG"] = mistake
 
-    def run(self, *arguments, prefix=(), given="", patience=PATIENCE_SECONDS):
+    def run(self, *arguments, prefix=(), given="", patience=PATIENCE_SECONDS, line_by_line=False):
         started = time.monotonic()
         try:
+            if line_by_line:
+                output = self.directory + ".out"
+                status, said = dripped.run([*prefix, LEAT, *arguments], given.encode(), self.environment, output, patience)
+                with open(output, encoding="utf-8", errors="replace") as file:
+                    return Outcome(status, file.read(), said.decode("utf-8", "replace").strip())
             done = subprocess.run([*prefix, LEAT, *arguments], env=self.environment, input=given.encode(), capture_output=True,
                                   timeout=patience)
         except subprocess.TimeoutExpired:
@@ -96,7 +102,7 @@ class Place:
     def attempt(self, command, prefix=()):
         """Runs the command under test, behind `prefix`."""
         command.prepare(self)
-        return self.run(*command.arguments, prefix=prefix, given=command.given)
+        return self.run(*command.arguments, prefix=prefix, given=command.given, line_by_line=command.line_by_line)
 
     def values(self, topic, *flags):
         return self.leat("consume", topic, "-Bd", *flags).splitlines()
@@ -254,9 +260,10 @@ class Command:
     after: object  # (place, outcome) -> None: raises Wrong where the outcome is not one there may be
     given: str = ""
     prepare: object = lambda place: None
+    line_by_line: bool = False  # whether each line waits for the receipt of the one before
 
     def __str__(self):
-        return "leat " + " ".join(self.arguments)
+        return "leat " + " ".join(self.arguments) + (" line by line" if self.line_by_line else "")
 
 
 COMMANDS = [
@@ -267,6 +274,7 @@ COMMANDS = [
     Command(["topic", "trim", "old", "--keep", "3", "--yes"], trimmed("old", LINES[:20], 3)),
     Command(["topic", "trim", "big", "--keep", "3", "--yes"], trimmed("big", LARGE[:10], 3)),
     Command(["produce", "old", "-O", "text", "--batch-size", "50"], appended("old", LINES[:20], LINES), joined(LINES)),
+    Command(["produce", "old", "-O", "text"], appended("old", LINES[:20], LINES[:7]), joined(LINES[:7]), line_by_line=True),
     Command(["produce", "big", "-O", "text", "--batch-size", "16000"], appended("big", LARGE[:10], LARGE[:6]), joined(LARGE[:6])),
     Command(["produce", "old", "-O", "text", "--producer-id", "p", "--batch-size", "200"], after_named, joined(LINES)),
     Command(["produce", "latest", "-O", "text", "--key-separator", ":", "--batch-size", "16000"], after_compacted, joined(KEYED[5:])),

@@ -46,6 +46,7 @@ struct LogFixture {
       auto batches = batch_of({value});
       must(partition.commit(must(partition.append(batches))));
     }
+    partition.release_reserved();
   }
 
   // Every readable value of partition 0 from the log start on.

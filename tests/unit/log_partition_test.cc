@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <filesystem>
+#include <fstream>
 #include <thread>
 
 #include "leat/log/maintenance.h"
@@ -364,4 +365,138 @@ TEST_CASE("a deleted topic refuses its writers and readers") {
   CHECK(reader.visible().error().code == Code::not_found);
   must(create_topic(log.data_dir, "t", {}));
   CHECK(log.values().empty());
+}
+
+namespace {
+
+// A writer of small records that has made room ahead of them.
+struct ReservingFixture : LogFixture {
+  explicit ReservingFixture(TopicSettings settings = {}) : LogFixture(settings) { append(partition, 8); }
+
+  void append(Partition& to, int records) {
+    for (int i = 0; i < records; ++i) {
+      auto batches = batch_of({fmt::format("{}", count++)});
+      must(to.commit(must(to.append(batches))));
+    }
+  }
+  std::int64_t file_bytes() const { return static_cast<std::int64_t>(std::filesystem::file_size(log_path())); }
+  std::int64_t position() { return must(partition.end()).position; }
+  void check_values() {
+    const auto read = values();
+    REQUIRE(read.size() == static_cast<std::size_t>(count));
+    for (std::size_t i = 0; i < read.size(); ++i) CHECK(read[i] == fmt::format("{}", i));
+  }
+
+  int count = 0;
+  Topic topic = writer_topic();
+  Partition partition = must(Partition::open(topic, {0}));
+};
+
+}  // namespace
+
+TEST_CASE("room is made ahead of small appends, used by all writers, and given back at the end") {
+  ReservingFixture log;
+  const std::int64_t reserved = log.file_bytes();
+  REQUIRE(reserved > log.position() + 100'000);
+  Topic other_topic = log.writer_topic();
+  Partition other = must(Partition::open(other_topic, {0}));
+  log.append(other, 8);
+  log.append(log.partition, 8);
+  CHECK(log.file_bytes() == reserved);
+  log.check_values();
+  other.release_reserved();  // has made none
+  CHECK(log.file_bytes() == reserved);
+  log.partition.release_reserved();
+  CHECK(log.file_bytes() == log.position());
+  log.append(other, 1);
+  log.check_values();
+}
+
+TEST_CASE("a large append makes no room, and ends a row of small ones") {
+  ReservingFixture log;
+  log.partition.release_reserved();
+  auto large = batch_of({std::string(200'000, 'x')});
+  must(log.partition.append(large));
+  auto small = batch_of({"y"});
+  must(log.partition.append(small));
+  CHECK(log.file_bytes() == log.position());
+}
+
+TEST_CASE("a closed segment ends with its last batch, whatever room there was") {
+  ReservingFixture log;
+  const std::int64_t position = log.position();
+  must(log.partition.roll());
+  CHECK(log.file_bytes() == position);
+  log.append(log.partition, 8);
+  log.check_values();
+}
+
+TEST_CASE("room is never made beyond the size of a segment") {
+  ReservingFixture log({.segment_bytes = 64 << 10});
+  log.append(log.partition, 2000);
+  for (const Offset base : must(list_segments(log.partition.directory())))
+    CHECK(std::filesystem::file_size(log.log_path(base)) <= 64 << 10);
+  log.check_values();
+}
+
+TEST_CASE("a writer that died between writing and publishing leaves nothing in the room it had made") {
+  ReservingFixture log;
+  const std::int64_t position = log.position();
+  // What such a writer leaves: bytes behind the published end, and the mark that it was at it.
+  std::fstream(log.log_path(), std::ios::in | std::ios::out | std::ios::binary).seekp(position) << "half a batch";
+  log.topic.state()->page({0}).appending.store(1);
+  log.append(log.partition, 1);
+  log.check_values();
+  // Without a mark nobody has written.
+  const std::int64_t next = log.position();
+  log.append(log.partition, 1);
+  CHECK(log.file_bytes() > next);
+}
+
+TEST_CASE("room that a killed writer had made is no damage and costs nothing") {
+  LogFixture log;
+  in_killed_child([&] {
+    Topic topic = log.writer_topic();
+    Partition partition = must(Partition::open(topic, {0}));
+    for (int i = 0; i < 10; ++i) {
+      auto batches = batch_of({"v"});
+      must(partition.commit(must(partition.append(batches))));
+    }
+  });
+  REQUIRE(std::filesystem::file_size(log.log_path()) > 100'000);
+  CHECK(log.values().size() == 10);
+  Topic topic = log.writer_topic();
+  Partition partition = must(Partition::open(topic, {0}));
+  auto batches = batch_of({"w"});
+  must(partition.append(batches));
+  CHECK(partition.take_notices().empty());
+  CHECK(static_cast<std::int64_t>(std::filesystem::file_size(log.log_path())) == must(partition.end()).position);
+}
+
+TEST_CASE("after a failed sync, what is kept is what was written, not the room behind it") {
+  ReservingFixture log;
+  auto batches = batch_of({"lost"});
+  const Appended lost = must(log.partition.append(batches));
+  {
+    const FailingDisk failing(DiskCall::sync, EIO);
+    CHECK(!log.partition.commit(lost));
+  }
+  log.append(log.partition, 1);
+  log.check_values();
+  const auto cut = std::filesystem::directory_iterator(log.partition_path("cut"));
+  CHECK(std::filesystem::file_size(cut->path()) < 200);
+}
+
+TEST_CASE("a disk that has no room to make ahead does not stop appends") {
+  ReservingFixture log;
+  log.partition.release_reserved();
+  {
+    const FailingDisk failing(DiskCall::open, 0);
+    set_disk_fault_hook([](DiskCall call, std::string_view path) {
+      static int writes = 0;
+      return call == DiskCall::write && path.ends_with(".log") && writes++ % 2 == 0 ? ENOSPC : 0;
+    });
+    log.append(log.partition, 20);
+  }
+  log.check_values();
 }

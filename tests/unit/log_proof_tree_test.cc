@@ -42,6 +42,7 @@ struct ProofFixture : LogFixture {
       batches.push_back(must(builder.finish()));
       must(partition.commit(must(partition.append(batches))));
     }
+    partition.release_reserved();
   }
   Hash expected(std::uint64_t size) const { return reference_root(std::span(leaves).first(size)); }
   ProofTree tree() {
