@@ -94,6 +94,8 @@ Result<void> Input::take(std::span<char> bytes, bool is_null) {
   } else {
     TRY(take_value({bytes.data(), bytes.size()}, is_null));
   }
+  // The time a block came in stands for all records in it: the clock costs as much as encoding a short record.
+  if (!record_.timestamp) record_.timestamp = source_.filled_at();
   if (options_.empty_is_null && record_.value && record_.value->empty()) record_.value.reset();
   if (record_bytes(record_) > options_.record_bytes_max) return fail(Code::bad_data, at_place(too_long()));
   return {};
@@ -113,6 +115,7 @@ Result<void> Input::take_json(std::span<char> line) {
 }
 
 Result<void> Input::take_value(std::string_view bytes, bool is_null) {
+  record_.timestamp = options_.timestamp;
   if (options_.strip_cr && bytes.ends_with('\r')) bytes.remove_suffix(1);
   const std::string& separator = options_.key_separator;
   if (!separator.empty()) {

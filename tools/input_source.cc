@@ -163,6 +163,7 @@ Result<InputSource::Fill> InputSource::fill(std::optional<SteadyTime> until) {
     if (got < 0) return fail_errno(errno, name_);
     if (got == 0) complete_ = true;
     end_ += static_cast<std::size_t>(got);
+    filled_at_ = now_ms();
     return Fill::more;
   }
 }

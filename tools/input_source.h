@@ -58,6 +58,7 @@ class InputSource {
   const std::string& name() const { return name_; }                 // of the file, or "stdin"
   std::uint64_t offset() const { return file_offset_; }             // of the window's first byte in its file
   std::uint64_t total_consumed() const { return consumed_total_; }  // over all files
+  TimestampMs filled_at() const { return filled_at_; }              // when the latest block was read
 
  private:
   void close();
@@ -79,6 +80,7 @@ class InputSource {
   std::size_t end_ = 0;
   std::uint64_t file_offset_ = 0;
   std::uint64_t consumed_total_ = 0;
+  TimestampMs filled_at_{};
 };
 
 }  // namespace leat::tools

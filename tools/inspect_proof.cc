@@ -128,9 +128,10 @@ class InspectProof : public Command {
     BatchDecoder decoder;
     proof.record = TRY(read_record(reader, decoder, topic, offset));
     TRY(check_own(check_proof(proof, {TRY(tree.root(proof.tree_size)), proof.tree_size}), topic, id));
-    const std::string text = to_text(proof);
+    std::string text = to_text(proof);
     if (text.size() > kProofBytesMax)
       return fail(Code::bad_data, fmt::format("offset {} holds a record too large for a proof", offset.value));
+    if (stdout_is_terminal()) escape_json_controls(text, 0);
     return out().write(text + "\n");
   }
 

@@ -22,6 +22,8 @@
 namespace leat::tools {
 namespace {
 
+constexpr std::size_t kFileBytesMax = 4 << 20;  // far more than the partitions of any data directory need
+
 std::string directory_of(const std::string& path) {
   const std::size_t slash = path.rfind('/');
   if (slash == std::string::npos) return ".";
@@ -167,7 +169,11 @@ Result<std::vector<OffsetsLine>> parse_offsets(std::string_view name, std::strin
 Result<std::vector<OffsetsLine>> read_offsets_file(const std::string& path) {
   InputSource input({path}, STDIN_FILENO, &stop_requested());
   bool going_on = TRY(input.open_next());
-  while (going_on && !input.complete()) going_on = TRY(input.fill(std::nullopt)) != InputSource::Fill::stopped;
+  while (going_on && !input.complete()) {
+    if (input.window().size() > kFileBytesMax)
+      return fail(Code::bad_data, fmt::format("{}: more than {} bytes of positions", input.name(), kFileBytesMax));
+    going_on = TRY(input.fill(std::nullopt)) != InputSource::Fill::stopped;
+  }
   if (!going_on) return fail(Code::interrupted, "stopped");
   const std::span<const char> text = input.window();
   return parse_offsets(input.name(), {text.data(), text.size()});

@@ -13,6 +13,7 @@
 
 #if defined(__x86_64__)
 #include <immintrin.h>
+#include <sys/platform/x86.h>
 #endif
 
 namespace leat {
@@ -120,8 +121,9 @@ using Checksum = std::uint32_t (*)(Bytes, std::uint32_t);
 
 Checksum fastest() {
 #if defined(__x86_64__)
-  __builtin_cpu_init();
-  if (__builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("pclmul")) return crc32c_sse42;
+  // The C library knows already; the compiler's __builtin_cpu_supports would ask again at every start, which takes a
+  // virtual machine 20 us.
+  if (CPU_FEATURE_ACTIVE(SSE4_2) && CPU_FEATURE_ACTIVE(PCLMULQDQ)) return crc32c_sse42;
 #endif
   return crc32c_portable;
 }

@@ -493,12 +493,15 @@ Result<void> Directory::replace_file(std::string_view name, std::string_view con
 
 Result<std::string> Directory::read_file(std::string_view name, std::size_t bytes_max) const {
   const File file = TRY(open_file(name, OpenMode::read));
-  // Not as much as it may have: that is far more than it has.
+  // Not as much as it may have: that is far more than it has. What is too large is not read at all.
   const auto present = static_cast<std::size_t>(TRY(file.size()));
-  std::string content(std::min(present, bytes_max) + 1, '\0');
-  const std::size_t count = TRY(file.read_at(std::as_writable_bytes(std::span(content)), 0));
-  if (count > bytes_max)
+  const auto too_large = [&] {
     return fail(Code::configuration, fmt::format("{} is larger than {} bytes", file.path(), bytes_max));
+  };
+  if (present > bytes_max) return too_large();
+  std::string content(present + 1, '\0');
+  const std::size_t count = TRY(file.read_at(std::as_writable_bytes(std::span(content)), 0));
+  if (count > bytes_max) return too_large();
   content.resize(count);
   return content;
 }

@@ -66,9 +66,23 @@ Result<void> flatten(const toml::table& table, const std::string& prefix, std::s
   return {};
 }
 
+// toml++ limits how deep values are nested, but not how many parts a dotted key has: each is a table in a table, and it
+// goes down by recursion. So many points in a line are no settings.
+Result<void> check_depth(std::string_view text, std::string_view path) {
+  constexpr std::ptrdiff_t kPointsMax = 100;
+  for (std::size_t number = 1; !text.empty(); ++number) {
+    const std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+    if (std::count(line.begin(), line.end(), '.') > kPointsMax)
+      return fail(Code::configuration, fmt::format("{}:{}: more than {} points in a line", path, number, kPointsMax));
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<std::vector<TomlEntry>> parse_toml(std::string_view text, std::string_view path) {
+  TRY(check_depth(text, path));
   const toml::parse_result parsed = toml::parse(text, path);
   if (!parsed) return fail_at(path, parsed.error().source().begin, parsed.error().description());
   std::vector<TomlEntry> entries;

@@ -109,6 +109,11 @@ Result<void> make_file(const Directory& directory, const TopicId& id, std::int32
   return directory.sync();
 }
 
+// Not there, as before the first consumer; something else in its place is not nothing.
+bool is_missing(const DataDir& data_dir, const Error& error) {
+  return error.code == Code::not_found && !data_dir.root().exists(kGroupsDirectory);
+}
+
 }  // namespace
 
 Result<std::optional<OffsetsFile>> OffsetsFile::open(const DataDir& data_dir, std::string_view group,
@@ -116,7 +121,7 @@ Result<std::optional<OffsetsFile>> OffsetsFile::open(const DataDir& data_dir, st
                                                      Access access, const MemberEntry* join_as) {
   if (access == Access::read) {
     const auto groups = data_dir.root().open_directory(kGroupsDirectory);
-    if (!groups && groups.error().code == Code::not_found) return std::nullopt;
+    if (!groups && is_missing(data_dir, groups.error())) return std::nullopt;
     if (!groups) return std::unexpected(groups.error());
     auto file = groups->open_file(fmt::format("{}/{}/{}", group, topic, kOffsetsFile), OpenMode::read);
     if (!file && file.error().code == Code::not_found) return std::nullopt;
@@ -304,7 +309,7 @@ WakeWord& OffsetsFile::wake() const {
 Result<std::vector<GroupTopic>> list_group_topics(const DataDir& data_dir) {
   std::vector<GroupTopic> found;
   const auto groups = data_dir.root().open_directory(kGroupsDirectory);
-  if (!groups && groups.error().code == Code::not_found) return found;
+  if (!groups && is_missing(data_dir, groups.error())) return found;
   if (!groups) return std::unexpected(groups.error());
   for (const std::string& group : TRY(groups->list())) {
     if (!check_name("consumer", group)) continue;

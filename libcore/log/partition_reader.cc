@@ -33,22 +33,27 @@ Result<VisibleRange> PartitionReader::visible_from_page(const LogEnd& end) const
 
 Result<VisibleRange> PartitionReader::visible() {
   TRY(topic_->check_alive());
-  // Asked before the page is read: what a living writer has published stays true, whoever dies in between.
-  if (TRY(writer_lives())) {
-    const PartitionPage& page = topic_->state()->page(id_);
-    const auto durable = page.durable.load();
-    const auto published = page.published.load();
-    if (durable && published) {
-      LogEnd end = shows_appended() ? published->value : durable->value;
-      end.log_start = published->value.log_start;  // the durable slot's copy may be older
-      return visible_from_page(end);
-    }
-  }
-  // A segment may be retired between listing and opening.
   constexpr int kAttempts = 3;
   for (int attempt = 1;; ++attempt) {
+    // Asked before the page is read: what a living writer has published stays true, whoever dies in between.
+    if (TRY(writer_lives())) {
+      const PartitionPage& page = topic_->state()->page(id_);
+      const auto durable = page.durable.load();
+      const auto published = page.published.load();
+      if (durable && published) {
+        LogEnd end = shows_appended() ? published->value : durable->value;
+        end.log_start = published->value.log_start;  // the durable slot's copy may be older
+        return visible_from_page(end);
+      }
+    }
     auto walked = visible_by_walking();
-    if (walked || walked.error().code != Code::not_found || attempt == kAttempts) return walked;
+    if (attempt == kAttempts) return walked;
+    // A segment may be retired between listing and opening.
+    if (!walked && walked.error().code == Code::not_found) continue;
+    // A writer that came to life meanwhile may have appended what was walked over, and may yet die before it publishes
+    // it: then it goes again. Only where none lives afterwards is the next one bound to find what was found here.
+    if (walked && TRY(writer_lives())) continue;
+    return walked;
   }
 }
 

@@ -73,7 +73,20 @@ std::optional<ProducerTable> decode(std::string_view text, Offset base) {
   return table;
 }
 
+// Whether the file is as long as its header says, so that there is something to read in it.
+bool has_its_size(const Directory& partition, Offset base) {
+  const auto file = partition.open_file(producers_file_name(base), OpenMode::read);
+  const auto bytes = file ? file->size() : fail(Code::not_found, {});
+  SnapshotHeader header{};
+  if (!bytes || !file->read_at(std::as_writable_bytes(std::span(&header, 1)), 0)) return false;
+  const auto most = (kSnapshotBytesMax - sizeof header) / sizeof(SnapshotEntry);
+  return header.magic == kMagic && header.entries <= most &&
+         static_cast<std::size_t>(*bytes) ==
+             sizeof header + header.entries * sizeof(SnapshotEntry) + sizeof(std::uint32_t);
+}
+
 std::optional<ProducerTable> load_snapshot(const Directory& partition, Offset base) {
+  if (!has_its_size(partition, base)) return std::nullopt;
   const auto text = partition.read_file(producers_file_name(base), kSnapshotBytesMax);
   return text ? decode(*text, base) : std::nullopt;
 }

@@ -25,12 +25,17 @@ std::uint64_t leaf_of(Offset offset) {
   return static_cast<std::uint64_t>(offset.value);
 }
 
+// The first leaf whose record is in one of these segments.
+std::uint64_t first_leaf(std::span<const Offset> bases) {
+  return bases.empty() ? 0 : leaf_of(bases.front());
+}
+
 // Hashes the records of the log from leaf `first` + leaves.size() on up to `end`, whether trimmed or not; those before
 // are in `leaves` already. Errors: damaged, io; not_found when a segment was retired meanwhile.
-Result<void> hash_log(const Directory& partition, std::uint64_t first, std::uint64_t end, std::vector<Hash>& leaves) {
+Result<void> hash_log(const Directory& partition, const std::vector<Offset>& bases, std::uint64_t first,
+                      std::uint64_t end, std::vector<Hash>& leaves) {
   const auto next = [&] { return first + leaves.size(); };
   if (next() >= end) return {};
-  const std::vector<Offset> bases = TRY(list_segments(partition));
   LeafHasher hasher;
   BatchDecoder decoder;
   for (std::size_t i = segment_of(bases, offset_of(next())); i < bases.size() && next() < end; ++i) {
@@ -175,14 +180,14 @@ class TreeLock {
 }  // namespace
 
 Result<std::uint64_t> first_leaf_in_log(const Directory& partition) {
-  const std::vector<Offset> bases = TRY(list_segments(partition));
-  return bases.empty() ? 0 : leaf_of(bases.front());
+  return first_leaf(TRY(list_segments(partition)));
 }
 
 Result<std::vector<Hash>> tree_leaves(const Directory& partition, const TreeFiles& files, std::uint64_t block,
                                       std::uint64_t end) {
+  const std::vector<Offset> bases = TRY(list_segments(partition));
   const std::uint64_t first = block * kTileWidth;
-  const std::uint64_t held = TRY(first_leaf_in_log(partition));
+  const std::uint64_t held = first_leaf(bases);
   std::vector<Hash> leaves;
   if (first < held) {
     auto kept = TRY(files.kept_leaves(block));
@@ -194,7 +199,7 @@ Result<std::vector<Hash>> tree_leaves(const Directory& partition, const TreeFile
     leaves.resize(std::min<std::uint64_t>(leaves.size(), end - first));
   }
   leaves.reserve(end - first);
-  TRY(hash_log(partition, first, end, leaves));
+  TRY(hash_log(partition, bases, first, end, leaves));
   return leaves;
 }
 
@@ -272,12 +277,15 @@ Result<void> ProofTree::load_blocks() {
 // The leaf hashes of a block up to `end` at least: all of them, unless only those are left.
 Result<const std::vector<Hash>*> ProofTree::leaves_of(std::uint64_t block, std::uint64_t end) {
   const std::uint64_t first = block * kTileWidth;
-  if (leaves_block_ != block || first + leaves_.size() < end) {
+  Leaves& leaves = block == size_ / kTileWidth ? last_ : latest_;
+  if (leaves.block != block || first + leaves.hashes.size() < end) {
     const bool whole = first >= TRY(first_leaf_in_log(reader_.directory()));
-    leaves_ = TRY(tree_leaves(reader_.directory(), files_, block, whole ? std::min(size_, first + kTileWidth) : end));
-    leaves_block_ = block;
+    leaves.block = ~std::uint64_t{0};
+    leaves.hashes =
+        TRY(tree_leaves(reader_.directory(), files_, block, whole ? std::min(size_, first + kTileWidth) : end));
+    leaves.block = block;
   }
-  return &leaves_;
+  return &leaves.hashes;
 }
 
 // A node of a level that is kept, if it is and checks out.

@@ -80,8 +80,13 @@ class ProofTree {
   std::uint64_t size_;
   std::uint64_t first_made_ = 0;  // the blocks from here on are not kept
   std::vector<Hash> made_;        // but made from the log
-  std::uint64_t leaves_block_ = ~std::uint64_t{0};
-  std::vector<Hash> leaves_;                                                         // of leaves_block_
+  // The leaf hashes of two blocks: the one asked for last, and the one the tree ends in, which is part of every proof.
+  struct Leaves {
+    std::uint64_t block = ~std::uint64_t{0};
+    std::vector<Hash> hashes = {};
+  };
+  Leaves latest_;
+  Leaves last_;
   std::map<std::pair<int, std::uint64_t>, std::vector<std::optional<Hash>>> tiles_;  // kept nodes, by level and tile
 };
 

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <memory>
 #include <optional>
+#include <ranges>
 #include <vector>
 
 #include "leat/log/file_names.h"
@@ -32,6 +34,18 @@ class EntryFile {
   Result<std::int64_t> count_before(Before before) const {
     std::int64_t low = 0;
     std::int64_t high = TRY(count());
+    if (high <= kReadAtOnce) {
+      std::array<std::byte, kReadAtOnce * kEntryBytes> raw;
+      const std::span<std::byte> present(raw.data(), static_cast<std::size_t>(high) * kEntryBytes);
+      if (TRY(file_.read_at(present, 0)) != present.size()) return fail(Code::io, file_.path() + " has become shorter");
+      const auto entries = std::views::iota(std::int64_t{0}, high);
+      return std::ranges::partition_point(
+                 entries,
+                 [&](std::int64_t i) {
+                   return before(load(raw.data() + static_cast<std::size_t>(i) * kEntryBytes, base_));
+                 }) -
+             entries.begin();
+    }
     while (low < high) {
       const std::int64_t middle = low + (high - low) / 2;
       if (before(TRY(at(middle)))) {
@@ -77,6 +91,9 @@ class EntryFile {
   }
 
  private:
+  // A file of so many entries is read whole to be searched: one call instead of ten.
+  static constexpr std::int64_t kReadAtOnce = 1024;
+
   File file_;
   Offset base_;
 };
@@ -106,9 +123,10 @@ bool whole_batch_at(const File& log, std::int64_t position, Offset base) {
   if (!got || *got != raw.size()) return false;
   const BatchHeader header = load_batch_header(raw.data());
   if (header_fault(header) != nullptr || header.base_offset != base) return false;
-  std::vector<std::byte> bytes(header.total_bytes());
-  const auto count = log.read_at(bytes, position);
-  return count && *count == bytes.size() && batch_crc_matches(bytes);
+  const auto bytes = std::make_unique_for_overwrite<std::byte[]>(header.total_bytes());
+  const std::span<std::byte> batch(bytes.get(), header.total_bytes());
+  const auto count = log.read_at(batch, position);
+  return count && *count == batch.size() && batch_crc_matches(batch);
 }
 
 void append_entry(std::vector<std::byte>& to, auto first, auto second) {

@@ -15,7 +15,8 @@ namespace leat {
 
 namespace {
 
-constexpr std::size_t kSmallFileBytesMax = 64 << 20;
+constexpr std::int64_t kSmallFileBytesMax = 64 << 20;
+constexpr std::int64_t kProducerBytesMax = 256 + std::int64_t{kPartitionsMax} * 8;  // log/named_producer.h
 constexpr std::size_t kRootFileBytesMax = 4096;
 
 // A value of a file in the byte order of the machine.
@@ -27,13 +28,26 @@ T load(std::string_view text, std::size_t at) {
 }
 
 // The content of a small file, with memory for what is there only.
-Result<std::string> read_whole(const File& file) {
+Result<std::string> read_whole(const File& file, std::int64_t bytes_max) {
   const std::int64_t bytes = TRY(file.size());
-  if (bytes > static_cast<std::int64_t>(kSmallFileBytesMax))
-    return fail(Code::damaged, fmt::format("{} is larger than {} bytes", file.path(), kSmallFileBytesMax));
+  if (bytes > bytes_max) return fail(Code::damaged, fmt::format("{} is larger than {} bytes", file.path(), bytes_max));
   std::string text(static_cast<std::size_t>(bytes), '\0');
   text.resize(TRY(file.read_at(std::as_writable_bytes(std::span(text)), 0)));
   return text;
+}
+
+// A snapshot as long as its header says, log/producer_state.h: what only claims to be long is not read.
+Result<std::string> read_snapshot(const File& file) {
+  constexpr std::int64_t kHeaderBytes = 32;
+  constexpr std::int64_t kEntryBytes = 40;
+  constexpr std::size_t kEntriesAt = 24;
+  std::string header(kHeaderBytes, '\0');
+  header.resize(TRY(file.read_at(std::as_writable_bytes(std::span(header)), 0)));
+  if (std::ssize(header) < kHeaderBytes) return header;
+  const auto entries = load<std::uint64_t>(header, kEntriesAt);
+  const std::int64_t body = TRY(file.size()) - kHeaderBytes - std::int64_t{sizeof(std::uint32_t)};
+  if (body < 0 || body % kEntryBytes != 0 || entries != static_cast<std::uint64_t>(body / kEntryBytes)) return header;
+  return read_whole(file, kSmallFileBytesMax);
 }
 
 // producers/NAME, as log/named_producer.h lays it out. Why it cannot be used, or empty.
@@ -146,7 +160,7 @@ Result<void> verify_named_producers(const Verification& verification, const Find
     const auto file = directory->open_file(name, OpenMode::read);
     if (!file && file.error().code == Code::not_found) continue;
     if (!file) return std::unexpected(file.error());
-    const auto text = read_whole(*file);
+    const auto text = read_whole(*file, kProducerBytesMax);
     if (!text && text.error().code != Code::damaged) return std::unexpected(text.error());
     const std::string stopped = fmt::format("the producer \"{}\" cannot go on; begin again under another name", name);
     if (std::string fault = text ? fault_of_producer(*text, id) : text.error().message; !fault.empty()) {
@@ -177,7 +191,7 @@ Result<void> verify_producer_snapshots(const Verification& verification, const F
     if (!base || !std::ranges::binary_search(bases, *base)) continue;
     const auto file = partition.open_file(name, OpenMode::read);
     if (!file && file.error().code == Code::not_found) continue;
-    const auto text = file ? read_whole(*file) : std::unexpected(file.error());
+    const auto text = file ? read_snapshot(*file) : std::unexpected(file.error());
     if (!text && text.error().code != Code::damaged) return std::unexpected(text.error());
     if (text && is_whole_snapshot(*text, *base)) {
       any_whole = true;

@@ -2,9 +2,7 @@
 #include "leat/proof/checkpoint.h"
 
 #include <fmt/format.h>
-#include <openssl/crypto.h>
-#include <openssl/err.h>
-#include <openssl/evp.h>
+#include <sodium.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -127,82 +125,63 @@ Result<void> check_characters(std::string_view text) {
 
 // Ed25519
 
-struct Free {
-  void operator()(OSSL_LIB_CTX* context) const { OSSL_LIB_CTX_free(context); }
-  void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
-  void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
-};
-using Key = std::unique_ptr<EVP_PKEY, Free>;
-
-// Leaves the thread's queue of OpenSSL errors as it was: it may belong to the program around us.
-struct KeepErrors {
-  KeepErrors() { ERR_set_mark(); }
-  KeepErrors(const KeepErrors&) = delete;
-  KeepErrors& operator=(const KeepErrors&) = delete;
-  ~KeepErrors() { ERR_pop_to_mark(); }
-};
-
-// A context of our own, made at first use and left as it comes: what the system's openssl.cnf has the default one load
-// (engines, other providers) is not for a static program.
-OSSL_LIB_CTX* library() {
-  static const std::unique_ptr<OSSL_LIB_CTX, Free> context(OSSL_LIB_CTX_new());
-  return context.get();
+// libsodium's functions take and leave plain bytes; it is set up at first use.
+bool library_is_ready() {
+  static const bool ready = ::sodium_init() >= 0;
+  return ready;
 }
 
 const unsigned char* data_of(Bytes bytes) {
   return reinterpret_cast<const unsigned char*>(bytes.data());
 }
-
-std::unexpected<Error> openssl_failed(std::string_view what) {
-  return fail(Code::internal, fmt::format("OpenSSL cannot {}", what));
+unsigned char* room_in(std::span<std::byte> bytes) {
+  return reinterpret_cast<unsigned char*>(bytes.data());
 }
 
-Key private_key(const Ed25519Key& seed) {
-  if (library() == nullptr) return nullptr;
-  return Key(EVP_PKEY_new_raw_private_key_ex(library(), "ED25519", nullptr, data_of(seed), seed.size()));
+std::unexpected<Error> library_failed() {
+  return fail(Code::internal, "libsodium cannot be set up");
 }
+
+// What libsodium signs with: the seed and the public key, gone from memory at the end.
+struct SecretKey {
+  SecretKey() = default;
+  SecretKey(const SecretKey&) = delete;
+  SecretKey& operator=(const SecretKey&) = delete;
+  ~SecretKey() { ::sodium_memzero(bytes.data(), bytes.size()); }
+
+  std::array<unsigned char, crypto_sign_ed25519_SECRETKEYBYTES> bytes{};
+};
+
+static_assert(crypto_sign_ed25519_SEEDBYTES == sizeof(Ed25519Key));
+static_assert(crypto_sign_ed25519_PUBLICKEYBYTES == sizeof(Ed25519Key));
+static_assert(crypto_sign_ed25519_BYTES == kSignatureBytes);
 
 Result<Ed25519Key> public_key_of(const Ed25519Key& seed) {
-  const KeepErrors keep;
-  const Key key = private_key(seed);
+  if (!library_is_ready()) return library_failed();
+  SecretKey secret;
   Ed25519Key public_key{};
-  std::size_t size = public_key.size();
-  if (!key || EVP_PKEY_get_raw_public_key(key.get(), reinterpret_cast<unsigned char*>(public_key.data()), &size) != 1 ||
-      size != public_key.size()) {
-    return openssl_failed("derive a public key");
-  }
+  ::crypto_sign_ed25519_seed_keypair(room_in(public_key), secret.bytes.data(), data_of(seed));
   return public_key;
 }
 
 using Signature = std::array<std::byte, kSignatureBytes>;
 
 Result<Signature> sign(std::string_view text, const Ed25519Key& seed) {
-  const KeepErrors keep;
-  const Key key = private_key(seed);
-  const std::unique_ptr<EVP_MD_CTX, Free> context(EVP_MD_CTX_new());
+  if (!library_is_ready()) return library_failed();
+  SecretKey secret;
+  Ed25519Key public_key{};
+  ::crypto_sign_ed25519_seed_keypair(room_in(public_key), secret.bytes.data(), data_of(seed));
   Signature signature{};
-  std::size_t size = signature.size();
-  if (!key || !context ||
-      EVP_DigestSignInit_ex(context.get(), nullptr, nullptr, library(), nullptr, key.get(), nullptr) != 1 ||
-      EVP_DigestSign(context.get(), reinterpret_cast<unsigned char*>(signature.data()), &size, data_of(as_bytes(text)),
-                     text.size()) != 1 ||
-      size != signature.size()) {
-    return openssl_failed("sign");
-  }
+  ::crypto_sign_ed25519_detached(room_in(signature), nullptr, data_of(as_bytes(text)), text.size(),
+                                 secret.bytes.data());
   return signature;
 }
 
 Result<bool> verifies(std::string_view text, Bytes signature, const Ed25519Key& public_key) {
-  const KeepErrors keep;
-  if (library() == nullptr) return openssl_failed("be set up");
-  const Key key(EVP_PKEY_new_raw_public_key_ex(library(), "ED25519", nullptr, data_of(public_key), public_key.size()));
-  const std::unique_ptr<EVP_MD_CTX, Free> context(EVP_MD_CTX_new());
-  if (!key || !context ||
-      EVP_DigestVerifyInit_ex(context.get(), nullptr, nullptr, library(), nullptr, key.get(), nullptr) != 1) {
-    return openssl_failed("verify a signature");
-  }
-  return EVP_DigestVerify(context.get(), data_of(signature), signature.size(), data_of(as_bytes(text)), text.size()) ==
-         1;
+  if (!library_is_ready()) return library_failed();
+  if (signature.size() != kSignatureBytes) return false;
+  return ::crypto_sign_ed25519_verify_detached(data_of(signature), data_of(as_bytes(text)), text.size(),
+                                               data_of(public_key)) == 0;
 }
 
 // Keys

@@ -1,5 +1,5 @@
 // Checkpoints: the size and the root of a tree, under an Ed25519 signature, as text that other tools read (C2SP
-// tlog-checkpoint and signed-note, the formats of Go's golang.org/x/mod/sumdb/note). The only includer of OpenSSL,
+// tlog-checkpoint and signed-note, the formats of Go's golang.org/x/mod/sumdb/note). The only includer of libsodium,
 // whose first use sets it up; until then nothing of it runs. Pure but for the entropy of generate_key.
 //
 //   note        = text LF signature+          the last empty line separates the two; at most 100 signatures

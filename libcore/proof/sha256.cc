@@ -306,14 +306,13 @@ std::string_view to_string(Sha256Kind kind) {
 bool sha256_supports(Sha256Kind kind) {
   if (kind == Sha256Kind::portable) return true;
 #if defined(__x86_64__)
-  __builtin_cpu_init();
   switch (kind) {
     case Sha256Kind::sha_ni:
       return cpu_has_sha_ni();
     case Sha256Kind::avx2:
-      return __builtin_cpu_supports("avx2") != 0;
+      return cpu_has_avx2();
     case Sha256Kind::avx512:
-      return __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0;
+      return cpu_has_avx512();
     default:
       break;
   }

@@ -33,6 +33,8 @@ using Sha256Compress = void (*)(std::uint32_t* state, const std::byte* const* bl
 void sha256_compress_portable(std::uint32_t* state, const std::byte* const* blocks, std::size_t count);  // 1 lane
 #if defined(__x86_64__)
 bool cpu_has_sha_ni();
+bool cpu_has_avx2();
+bool cpu_has_avx512();
 void sha256_compress_sha_ni(std::uint32_t* state, const std::byte* const* blocks, std::size_t count);        // 1 lane
 void sha256_compress_sha_ni_twice(std::uint32_t* state, const std::byte* const* blocks, std::size_t count);  // 2 lanes
 void sha256_compress_avx2(std::uint32_t* state, const std::byte* const* blocks, std::size_t count);          // 8 lanes

@@ -2,8 +2,8 @@
 // build runs anywhere.
 #if defined(__x86_64__)
 
-#include <cpuid.h>
 #include <immintrin.h>
+#include <sys/platform/x86.h>
 
 #include <utility>
 
@@ -250,17 +250,15 @@ TARGET_ENTRY void compress_two(std::uint32_t* state, const std::byte* const* blo
 }  // namespace sha_ni
 }  // namespace
 
-// Not among the names that every __builtin_cpu_supports knows. Asked once: a virtual machine answers in microseconds.
+// As the C library found them when the program started.
 bool cpu_has_sha_ni() {
-  static const bool has = [] {
-    unsigned eax = 0;
-    unsigned ebx = 0;
-    unsigned ecx = 0;
-    unsigned edx = 0;
-    return __builtin_cpu_supports("sse4.1") != 0 && __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 &&
-           (ebx & bit_SHA) != 0;
-  }();
-  return has;
+  return CPU_FEATURE_ACTIVE(SHA) && CPU_FEATURE_ACTIVE(SSE4_1);
+}
+bool cpu_has_avx2() {
+  return CPU_FEATURE_ACTIVE(AVX2);
+}
+bool cpu_has_avx512() {
+  return CPU_FEATURE_ACTIVE(AVX512F) && CPU_FEATURE_ACTIVE(AVX512BW);
 }
 
 void sha256_compress_sha_ni(std::uint32_t* state, const std::byte* const* blocks, std::size_t count) {

@@ -13,7 +13,7 @@ PROGRAMS = {
     "make_lines": (True, []),
     "limits": (True, []),
     "one_shot": (True, []),
-    "subject_embedded": (True, ["-llz4", "-lzstd", "-lcrypto"]),
+    "subject_embedded": (True, ["-llz4", "-lzstd", "-lsodium"]),
     "peer_sqlite": (False, ["-lsqlite3"]),
     "peer_redis": (False, ["-lhiredis"]),
     "peer_nats": (False, ["-lnats"]),

@@ -345,9 +345,18 @@ def escaped(name):
                    else "".join(f"\\x{byte:02x}" for byte in c.encode("utf-8", "surrogateescape")) for c in text).encode()
 
 
+def discard(path):
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    else:
+        os.unlink(path)
+
+
 class Files:
     def __init__(self, directory, options):
         self.directory, self.options = os.path.join(directory, "files"), options
+        os.mkdir(self.directory)
+        self.spoilt = True  # what is outside has to be made anew
         self.data, self.outside = (os.path.join(self.directory, name) for name in ("data", "outside"))
         self.inside_template, self.outside_template = (os.path.join(directory, name) for name in ("inside.t", "outside.t"))
         fill(self.inside_template, "inside")
@@ -356,10 +365,13 @@ class Files:
                             for folder, directories, files in os.walk(self.inside_template) for name in directories + files)
 
     def prepare(self, name, kind):
-        shutil.rmtree(self.directory, ignore_errors=True)
-        os.mkdir(self.directory)
+        for left in os.listdir(self.directory):
+            if left != "outside" or self.spoilt:
+                discard(os.path.join(self.directory, left))
+        if self.spoilt:
+            shutil.copytree(self.outside_template, self.outside)
+            self.spoilt = False
         shutil.copytree(self.inside_template, self.data)
-        shutil.copytree(self.outside_template, self.outside)
         path, other = os.path.join(self.data, name), os.path.join(self.outside, name)
         was_directory = os.path.isdir(path)
         os.rename(path, os.path.join(self.directory, "saved"))
@@ -390,6 +402,7 @@ class Files:
     def check(self, name, outcome, outside_before):
         status, printed, complaints = outcome
         after = self.beside()
+        self.spoilt = after != outside_before  # else it serves again
         expect(after == outside_before, f"changed outside: {changes(outside_before, after)}")
         expect(status is not None, f"it does not end within {self.options.patience:g} s")
         expect(b"elsewhere" not in printed, "records from outside are printed")
@@ -424,10 +437,7 @@ class Files:
         path = os.path.join(self.data, name)
         if status == 0 or command.startswith(("topic delete", "topic trim")) or not os.path.lexists(path):
             return  # what was to be removed may be gone before the rest was met
-        if os.path.isdir(path) and not os.path.islink(path):
-            shutil.rmtree(path)
-        else:
-            os.unlink(path)
+        discard(path)
         os.rename(os.path.join(self.directory, "saved"), path)
         again, printed, complaints = run([b"consume", b"old", b"-Bd"], self.data, self.options.patience)
         expect(again == 0 and printed.count(b"inside ") >= 400,

@@ -130,7 +130,7 @@ class Library:
         source, self.program = os.path.join(directory, "program.cc"), os.path.join(directory, "program")
         with open(source, "w", encoding="ascii") as file:
             file.write(PROGRAM)
-        libraries = [os.path.join(BUILD, "libcore/libleat.a"), "-lcrypto", "-lfmt", "-llz4", "-lzstd", "-lpthread"]
+        libraries = [os.path.join(BUILD, "libcore/libleat.a"), "-lsodium", "-lfmt", "-llz4", "-lzstd", "-lpthread"]
         includes = os.path.join(BUILD, "include")
         subprocess.run(["g++", "-std=c++2b", "-O1", "-I", includes, source, *libraries, "-o", self.program], check=True,
                        env={**os.environ, "TMPDIR": directory})

@@ -77,7 +77,7 @@ TOOLS = ["config", "envelope", "hex_dump", "input_framing", "input_source", "int
          "offsets_file", "output", "proof_file", "record_output", "record_template", "text"]
 FLAGS = ["-std=c++2b", "-pthread", "-DNDEBUG", "-D_FILE_OFFSET_BITS=64", "-DFMT_STATIC_THOUSANDS_SEPARATOR=44", "-I" + ROOT]
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-LIBS = ["-llz4", "-lzstd", "-lcrypto"]
+LIBS = ["-llz4", "-lzstd", "-lsodium"]
 # toml++ 3.3 marks as unreachable what any letter from U+00A1 to U+0499 outside of quotes reaches; the other one needs its
 # constants folded.
 SPECIAL = {"libcore/base/toml.cc": ["-fno-sanitize=unreachable"], "libcore/proof/sha256_x86.cc": ["-O1"]}
