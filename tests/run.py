@@ -30,7 +30,7 @@ import readme  # noqa: E402
 import table  # noqa: E402
 
 SCRIPT_KINDS = {"scenarios": "scenario", "crash": "crash", "interop": "interop", "embed": "embed", "completions": "completions",
-                "fuzz": "fuzz"}
+                "fuzz": "fuzz", "bench": "bench"}
 # These measure times, and run when all others have ended.
 ALONE = {"crash/takeover"}
 # Scripts exit with this when something they need is not there; their last line of output says what.

@@ -47,13 +47,31 @@ std::unexpected<Error> fault(std::string_view action, const std::string& path) {
   return fail_errno(errno, fmt::format("cannot {} {}", action, path));
 }
 
+// Where there is no openat2 (kernels before 5.6, some sandboxes): one name, and no link. Nothing else is ever asked
+// for.
+int open_single_name(int directory, const char* name, int flags, mode_t mode) {
+  const std::string_view single(name);
+  if (single == ".." || single.find('/') != std::string_view::npos) {
+    errno = EXDEV;
+    return -1;
+  }
+  return retried([&] { return ::openat(directory, name, flags | O_NOFOLLOW, mode); });
+}
+
 int open_beneath(int directory, const char* name, int flags, mode_t mode) {
   open_how how{};
   // O_NONBLOCK: a pipe that was put in a file's place must not be waited for.
   how.flags = static_cast<std::uint64_t>(flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
   how.mode = (flags & O_CREAT) != 0 ? mode : 0;
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
-  return static_cast<int>(retried([&] { return ::syscall(SYS_openat2, directory, name, &how, sizeof how); }));
+  static std::atomic<bool> is_there = true;
+  if (is_there.load(std::memory_order_relaxed)) {
+    const auto fd =
+        static_cast<int>(retried([&] { return ::syscall(SYS_openat2, directory, name, &how, sizeof how); }));
+    if (fd >= 0 || errno != ENOSYS) return fd;
+    is_there.store(false, std::memory_order_relaxed);
+  }
+  return open_single_name(directory, name, static_cast<int>(how.flags), mode);
 }
 
 // Whether what is at a name is what was opened. A disk that does not say is no reason to think that it is gone: that
