@@ -47,15 +47,19 @@ std::unexpected<Error> fault(std::string_view action, const std::string& path) {
   return fail_errno(errno, fmt::format("cannot {} {}", action, path));
 }
 
-// Where there is no openat2 (kernels before 5.6, some sandboxes): one name, and no link. Nothing else is ever asked
-// for.
-int open_single_name(int directory, const char* name, int flags, mode_t mode) {
-  const std::string_view single(name);
-  if (single == ".." || single.find('/') != std::string_view::npos) {
+// Where there is no openat2 (kernels before 5.6, some sandboxes): name after name, none of them a link or a way up.
+int open_name_by_name(int directory, std::string_view path, int flags, mode_t mode) {
+  const std::size_t slash = path.find('/');
+  const std::string name(path.substr(0, slash));
+  if (name == ".." || name.empty()) {
     errno = EXDEV;
     return -1;
   }
-  return retried([&] { return ::openat(directory, name, flags | O_NOFOLLOW, mode); });
+  if (slash == std::string_view::npos)
+    return retried([&] { return ::openat(directory, name.c_str(), flags | O_NOFOLLOW, mode); });
+  const Descriptor below(
+      retried([&] { return ::openat(directory, name.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC); }));
+  return below ? open_name_by_name(below.get(), path.substr(slash + 1), flags, mode) : -1;
 }
 
 int open_beneath(int directory, const char* name, int flags, mode_t mode) {
@@ -71,7 +75,7 @@ int open_beneath(int directory, const char* name, int flags, mode_t mode) {
     if (fd >= 0 || errno != ENOSYS) return fd;
     is_there.store(false, std::memory_order_relaxed);
   }
-  return open_single_name(directory, name, static_cast<int>(how.flags), mode);
+  return open_name_by_name(directory, name, static_cast<int>(how.flags), mode);
 }
 
 // Whether what is at a name is what was opened. A disk that does not say is no reason to think that it is gone: that
@@ -116,7 +120,9 @@ void lose_descriptors() {
 
 void close_owned(int fd) {
   if (fd < 0) return;
-  keep_at_fork(fd);
+  const auto number = static_cast<std::size_t>(fd);
+  if (number < kLostMax)
+    lost_at_fork[number / 64].fetch_and(~(std::uint64_t{1} << number % 64), std::memory_order_relaxed);
   ::close(fd);
 }
 
@@ -146,12 +152,6 @@ void lose_at_fork(int fd) {
   std::size_t end = lost_end.load(std::memory_order_relaxed);
   while (end < number / 64 + 1 && !lost_end.compare_exchange_weak(end, number / 64 + 1, std::memory_order_relaxed)) {
   }
-}
-
-void keep_at_fork(int fd) {
-  const auto number = static_cast<std::size_t>(fd);
-  if (number < kLostMax)
-    lost_at_fork[number / 64].fetch_and(~(std::uint64_t{1} << number % 64), std::memory_order_relaxed);
 }
 
 Descriptor& Descriptor::operator=(Descriptor&& other) noexcept {

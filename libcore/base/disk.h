@@ -52,11 +52,11 @@ class Descriptor {
   int fd_ = -1;
 };
 
-// A lock lives as long as any process has the file open that holds it, and a child of fork() has all files of its
-// parent. From lose_at_fork() to keep_at_fork(), or closing, such a child finds this descriptor without its file: what
-// it tries with it fails, and the lock is its parent's alone.
+// A lock lives as long as any process has the file open through which it was taken, and a child of fork() has all open
+// files of its parent: also those that the parent locks later. To be called for a descriptor that is, or may be,
+// locked: from then until it is closed, such a child finds it without its file. What the child tries with it fails, and
+// the lock is its parent's alone.
 void lose_at_fork(int fd);
-void keep_at_fork(int fd);
 
 // An open regular file. Positions are in bytes from its start.
 class File {

@@ -123,7 +123,6 @@ Result<DirectoryLock> DirectoryLock::acquire(const Directory& directory, Millise
 void DirectoryLock::release() {
   if (fd_ < 0) return;
   ::flock(fd_, LOCK_UN);
-  keep_at_fork(fd_);
   fd_ = -1;
 }
 

@@ -165,6 +165,7 @@ Result<std::pair<OffsetsFile::Guard, OffsetsFile>> OffsetsFile::open_to_write(co
   TRY(group_directory.sync());
   TRY(groups.sync());
   TRY(data_dir.root().sync());
+  lose_at_fork(file->fd());
   OffsetsFile opened(std::move(*file));
   opened.mapping_ = TRY(Mapping::map(opened.file_, kSlotsAt, true));
   return std::pair(Guard{std::move(directory), std::move(lock)}, std::move(opened));

@@ -55,7 +55,8 @@ Result<void> check_file_system(const Directory& root, bool allow_any) {
 
 // Turns an empty directory into a data directory. Several processes may do it at once: one of them wins.
 Result<void> initialise(const Directory& root, Milliseconds lock_timeout) {
-  const DirectoryLock lock = TRY(DirectoryLock::acquire(root, lock_timeout));
+  const Directory locked = TRY(root.open_directory("."));
+  const DirectoryLock lock = TRY(DirectoryLock::acquire(locked, lock_timeout));
   if (root.exists(kDataDirFile)) return {};
   for (const std::string& name : TRY(root.list())) {
     if (name.starts_with(kDataDirFile) || name == "lost+found") continue;

@@ -65,7 +65,9 @@ class SyncGuard {
 }  // namespace
 
 Result<Partition> Partition::open(Topic& topic, PartitionId id) {
-  return Partition(topic, id, TRY(topic.open_partition(id)));
+  Directory directory = TRY(topic.open_partition(id));
+  lose_at_fork(directory.fd());  // what appends lock
+  return Partition(topic, id, std::move(directory));
 }
 
 // ---- Getting ready, under the append lock ----

@@ -39,6 +39,7 @@ Result<TopicState> TopicState::open_existing(const Directory& topic, const Topic
                                              bool writable) {
   TopicState state;
   state.file_ = TRY(topic.open_file(kStateFile, writable ? OpenMode::read_write : OpenMode::read));
+  if (writable) lose_at_fork(state.file_.fd());
   const auto wanted = static_cast<std::int64_t>(state_bytes(partitions));
   if (TRY(state.file_.size()) < wanted)
     return fail(Code::not_found, fmt::format("{} is too short", state.file_.path()));

@@ -62,7 +62,7 @@ SWEEPS = [
     Sweep("takeover.py", ["--kills", "200"]),
     Sweep("topics_chaos.py", [], 0.1),
     Sweep("slow_reader.py", [], 0.1),
-    Sweep("test_exactly_once.py", [], directory=os.path.join(ROOT, "tests", "scenarios")),
+    Sweep("test_exactly_once.py", [], directory=os.path.join(ROOT, "tests", "scenarios"), has_seed=False),
     Sweep("forked_child.py", []),
     Sweep("clock_changes.py", [], 0.05),
     Sweep("damage_sweep.py", []),

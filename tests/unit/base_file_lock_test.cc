@@ -173,13 +173,14 @@ TEST_CASE("a child of fork() that outlives its parent's locks does not hold them
 TEST_CASE("a child of fork() can use what holds no lock, and nothing else") {
   TwoOpens files;
   REQUIRE(must(try_lock_range(files.a, kFirst, LockKind::exclusive)));
+  const Directory locked = must(files.root.open_directory("."));
   {
-    const DirectoryLock past = must(DirectoryLock::acquire(files.root, Milliseconds(0)));
+    const DirectoryLock past = must(DirectoryLock::acquire(locked, Milliseconds(0)));
   }
   const pid_t child = ::fork();
   if (child == 0) {
     const bool good = files.root.open_file("f", OpenMode::read).has_value() && files.b.size().has_value() &&
-                      !try_lock_range(files.a, kSecond, LockKind::exclusive);
+                      !try_lock_range(files.a, kSecond, LockKind::exclusive) && !locked.list();
     ::_exit(good ? 0 : 1);
   }
   int status = -1;
