@@ -58,15 +58,26 @@ class Descriptor {
 // the lock is its parent's alone.
 void lose_at_fork(int fd);
 
+// What tells an open file from another that has taken its name, for as long as it is open.
+struct InodeId {
+  std::uint32_t device_major = 0;
+  std::uint32_t device_minor = 0;
+  std::uint64_t inode = 0;
+
+  friend bool operator==(const InodeId&, const InodeId&) = default;
+};
+
 // An open regular file. Positions are in bytes from its start.
 class File {
  public:
   File() = default;
-  File(Descriptor descriptor, std::string path) : descriptor_(std::move(descriptor)), path_(std::move(path)) {}
+  File(Descriptor descriptor, std::string path, const InodeId& id)
+      : descriptor_(std::move(descriptor)), path_(std::move(path)), id_(id) {}
 
   explicit operator bool() const { return static_cast<bool>(descriptor_); }
   int fd() const { return descriptor_.get(); }
   const std::string& path() const { return path_; }
+  const InodeId& id() const { return id_; }
 
   // Reads until `into` is full or the file ends; the count read. Errors: io.
   Result<std::size_t> read_at(std::span<std::byte> into, std::int64_t position) const;
@@ -85,6 +96,7 @@ class File {
  private:
   Descriptor descriptor_;
   std::string path_;
+  InodeId id_;
 };
 
 // A shared mapping of a whole file of fixed size. The file must have been written out in full before: a store to a hole
@@ -167,6 +179,7 @@ class Directory {
   Descriptor descriptor_;
   std::string path_;
   Inherited inherited_;
+  mutable std::optional<InodeId> id_;  // once still_in() was asked
 };
 
 // The magic number of the file system `directory` is on (statfs f_type).

@@ -546,14 +546,13 @@ Result<void> Partition::commit(const Appended& appended) {
   PartitionPage& page = this->page();
   for (;;) {
     const std::uint32_t seen = page.wake.load(std::memory_order_acquire);
-    TRY(topic_->check_alive());
     const auto durable = page.durable.load();
     if (durable && durable->value.epoch != appended.epoch) {
       return fail(Code::io,
                   fmt::format("{}: the log was cut after a failed sync; offsets {} to {} are not acknowledged",
                               directory_.path(), appended.base.value, appended.end.value - 1));
     }
-    if (durable && durable->value.end >= appended.end) return {};
+    if (durable && durable->value.end >= appended.end) return topic_->check_alive();
     if (page.poisoned.load(std::memory_order_acquire) != 0) {
       return fail(Code::io, fmt::format("{}: a sync failed; offsets {} to {} are not acknowledged", directory_.path(),
                                         appended.base.value, appended.end.value - 1));
@@ -579,6 +578,7 @@ Result<void> Partition::commit(const Appended& appended) {
       return fail(Code::busy,
                   fmt::format("{}: another process has held the sync lock for too long", directory_.path()));
     }
+    TRY(topic_->check_alive());
     wait_for_wake({&page.wake, seen}, kCommitPoll);
   }
 }
