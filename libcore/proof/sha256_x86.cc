@@ -3,10 +3,10 @@
 #if defined(__x86_64__)
 
 #include <immintrin.h>
-#include <sys/platform/x86.h>
 
 #include <utility>
 
+#include "leat/base/cpu_features.h"
 #include "leat/proof/sha256_kernels.h"
 
 #if defined(__GNUC__) && !defined(__clang__)
