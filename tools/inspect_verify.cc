@@ -18,7 +18,8 @@ namespace {
 class InspectVerify : public Command {
  public:
   void add_options(CLI::App& app) override {
-    topic_option_ = app.add_option("TOPIC", topic_, "the topic (default: all, and what belongs to none)")->type_name("");
+    topic_option_ =
+        app.add_option("TOPIC", topic_, "the topic (default: all, and what belongs to none)")->type_name("");
     add_partitions(app, partitions_, "only this partition (repeatable)");
     app.add_flag("--deep", deep_, "read every batch, record and index entry");
     add_list_format(app, format_);

@@ -97,7 +97,8 @@ TEST_CASE("members that name their partitions are given exactly those, the other
   CHECK(shares_of(members, 10)[1] + shares_of(members, 10)[2] == 6);
   CHECK(shares_of(members, 10)[3] == 1);
   // More named than there are, as a table written to by somebody else may say.
-  const Shares greedy = {{.fixed = 2'000'000'000, .held = 2'000'000'000}, {}, {.fixed = 1, .held = -7}, {.fixed = 9, .held = 20}};
+  const Shares greedy = {
+      {.fixed = 2'000'000'000, .held = 2'000'000'000}, {}, {.fixed = 1, .held = -7}, {.fixed = 9, .held = 20}};
   CHECK(shares_of(greedy, 10)[1] == 0);
   // One that has only just joined, and may be refused.
   CHECK(shares_of({{.fixed = 1}, {}}, 1)[1] == 1);
