@@ -30,7 +30,8 @@ import readme  # noqa: E402
 import table  # noqa: E402
 
 SCRIPT_KINDS = {"scenarios": "scenario", "crash": "crash", "interop": "interop", "embed": "embed", "completions": "completions",
-                "fuzz": "fuzz", "bench": "bench"}
+                "fuzz": "fuzz", "bench": "bench",
+                "kafka": "kafka"}
 # These measure times, and run when all others have ended.
 ALONE = {"crash/takeover"}
 # Scripts exit with this when something they need is not there; their last line of output says what.

@@ -57,7 +57,8 @@ void BenchFlags::add_common(CLI::App& app, const char* clients_help) {
   add_size(app, "--batch-size", batch_bytes_, "bytes at which a batch is closed (default: 64KiB)");
   add_choice(app, "--durability", durability_, kDurabilities,
              "what a receipt promises: the disk has it (sync, default), or the kernel has it (os)");
-  add_choice(app, "--proofs", proofs_, kOnOff, "whether the topic keeps a tree of hashes (default: on)");
+  proofs_option_ =
+      add_choice(app, "--proofs", proofs_, kOnOff, "whether the topic keeps a tree of hashes (default: on)");
   add_choice(app, "--payload", payload_, kPayloads, "records of words (default), or of bytes without a pattern");
   add_duration(app, "--time-limit", time_limit_, "end after so long (default: 10s where --records is not given)");
   add_choice(app, "-O,--output", format_, kFormats, "print for people (default), JSON, or CSV with a heading");
@@ -84,7 +85,7 @@ Result<TopicSettings> BenchFlags::topic_settings(std::int64_t record_bytes) cons
   settings.max_record_bytes = std::max(settings.max_record_bytes, record_bytes);
   settings.compression = compression_;
   settings.durability = durability_;
-  settings.proofs = proofs_;
+  if (proofs_option_->count() != 0) settings.proofs = proofs_;
   TRY(check_settings(settings));
   return settings;
 }

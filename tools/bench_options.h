@@ -72,6 +72,7 @@ class BenchFlags {
   Codec compression_ = Codec::none;
   Durability durability_ = Durability::sync;
   bool proofs_ = true;
+  CLI::Option* proofs_option_ = nullptr;
   BenchPayload payload_ = BenchPayload::text;
   BenchFormat format_ = BenchFormat::text;
 };

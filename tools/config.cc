@@ -102,9 +102,9 @@ std::unexpected<Error> refuse_at(std::string_view path, const TomlEntry& entry, 
               near.empty() ? "" : fmt::format("did you mean \"{}\"?", near));
 }
 
-// Every key of the file must be a known one in [defaults].
+// Every key of the file must be a known one in [defaults], or in [kafka], whose keys librdkafka knows.
 Result<void> check_keys(std::span<const TomlEntry> file, std::string_view path) {
-  constexpr std::array<std::string_view, 1> kTables = {"defaults"};
+  constexpr std::array<std::string_view, 2> kTables = {"defaults", "kafka"};
   std::vector<std::string_view> known;
   for (const SettingRow& row : kSettings) known.push_back(row.key);
   for (const TomlEntry& entry : file) {
@@ -118,6 +118,7 @@ Result<void> check_keys(std::span<const TomlEntry> file, std::string_view path) 
       return refuse_at(path, entry, fmt::format("the key \"{}\" must stand in the table [defaults]", full), "");
     }
     const std::string_view table = full.substr(0, dot);
+    if (table == kTables[1]) continue;
     if (table != kTables[0]) {
       return refuse_at(path, entry, fmt::format("unknown table \"{}\"", table), nearest(table, kTables));
     }
@@ -174,6 +175,11 @@ Result<Settings> resolve_settings(const GlobalFlags& flags, const Environment& e
   TRY(check_keys(file, file_path));
   Settings settings;
   settings.globals.yes = flags.yes;
+  constexpr std::string_view kKafkaTable = "kafka.";
+  for (const TomlEntry& entry : file) {
+    if (!entry.key.starts_with(kKafkaTable) || std::holds_alternative<std::monostate>(entry.value)) continue;
+    settings.kafka.emplace_back(entry.key.substr(kKafkaTable.size()), value_text(entry));
+  }
   for (const SettingRow& row : kSettings) {
     SettingOrigin setting{std::string(row.key), std::string(row.built_in), "built-in"};
     Code code = Code::internal;

@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "leat/base/error.h"
@@ -28,6 +29,7 @@ struct GlobalFlags {
 struct Settings {
   Globals globals;
   std::vector<SettingOrigin> origins;
+  std::vector<std::pair<std::string, std::string>> kafka = {};  // properties in the table [kafka]
 };
 
 // The environment: a variable's value, or nothing where it is unset or empty.

@@ -14,6 +14,7 @@
 #include "tools/command_line.h"
 #include "tools/commands.h"
 #include "tools/config.h"
+#include "tools/hand_over.h"
 #include "tools/help.h"
 #include "tools/interrupt.h"
 #include "tools/output.h"
@@ -95,6 +96,7 @@ Result<int> run_command(const CommandRow& row, std::vector<std::string> argument
   Settings settings = TRY(load_settings(flags, row.needs_settings));
   set_error_color(wants_error_color(settings.globals.color));
   set_quiet(settings.globals.quiet);
+  TRY(prepare_kafka(settings));
   Context context(std::move(settings.globals), std::move(settings.origins));
   TRY(command->run(context));
   return command->exit_status();

@@ -35,7 +35,7 @@ const std::vector<Column> kPartitionColumns = {
 Row partition_row(const PartitionInfo& info) {
   return {cell(info.topic),
           cell(std::int64_t{info.partition.value}),
-          cell(info.segments),
+          info.segments < 0 ? null_cell() : cell(info.segments),
           bytes_cell(info.bytes),
           cell(info.start.value),
           cell(info.end.value),
@@ -56,7 +56,7 @@ std::vector<Column> consumer_columns(bool with_lag) {
 
 Row consumer_row(const ConsumerOffset& offset, TimestampMs now, bool with_lag) {
   Row row = {cell(offset.consumer), cell(offset.topic), cell(std::int64_t{offset.partition.value}),
-             last_seen_cell(offset.next), age_cell(offset.committed_at, now)};
+             last_seen_cell(offset.next), offset.committed_at ? age_cell(*offset.committed_at, now) : null_cell()};
   if (with_lag) row.push_back(optional_cell(offset.lag));
   return row;
 }

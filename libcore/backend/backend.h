@@ -33,7 +33,7 @@ struct TopicInfo {
 struct PartitionInfo {
   std::string topic;
   PartitionId partition{};
-  std::int64_t segments = 0;
+  std::int64_t segments = 0;  // negative where they are not known
   std::int64_t bytes = 0;
   Offset start{};                          // log start offset
   Offset end{};                            // the offset the next visible record will have
@@ -261,7 +261,7 @@ struct ConsumerOffset {
   std::string topic;
   PartitionId partition{};
   Offset next{};
-  TimestampMs committed_at{};
+  std::optional<TimestampMs> committed_at = {};  // when it was stored, where that is known
   std::optional<std::int64_t> lag = {};  // visible records behind `next`, or absent when the partition is unreadable
 };
 

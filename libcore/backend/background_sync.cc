@@ -51,6 +51,7 @@ void BackgroundSync::request(PartitionId partition, const Appended& appended) {
   try {
     thread_ = std::thread([this] { run(); });
   } catch (const std::system_error&) {
+    return;
     // No thread is to be had: the producer syncs when it flushes, and the tree waits for who comes next.
   }
 }
@@ -66,7 +67,7 @@ void BackgroundSync::run() {
     try {
       serve(id, appended);
     } catch (const std::bad_alloc&) {
-      // Nobody waits for this.
+      partitions_.clear();  // nobody waits for this, and others may have a use for the memory
     }
     lock.lock();
   }

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "leat/backend/backend.h"
+#include "leat/backend/kafka.h"
 #include "leat/backend/local.h"
 
 namespace leat {
@@ -17,8 +18,15 @@ struct Scheme {
   Open open;
 };
 
-Result<std::unique_ptr<Backend>> no_kafka(const std::string& location, const OpenOptions&) {
-  return fail(Code::unavailable, fmt::format("{}: this leat is built without Kafka", location));
+// Set by programs that can reach a cluster, or know one that can.
+KafkaOpener& kafka_opener() {
+  static KafkaOpener opener;
+  return opener;
+}
+
+Result<std::unique_ptr<Backend>> open_kafka_url(const std::string& location, const OpenOptions& options) {
+  if (kafka_opener()) return kafka_opener()(location, options);
+  return fail(Code::unavailable, fmt::format("{}: this program is built without Kafka", location));
 }
 
 Result<std::unique_ptr<Backend>> open_file_url(const std::string& location, const OpenOptions& options) {
@@ -27,10 +35,14 @@ Result<std::unique_ptr<Backend>> open_file_url(const std::string& location, cons
 
 constexpr std::array kSchemes = {
     Scheme{"file://", open_file_url},
-    Scheme{"kafka://", no_kafka},
+    Scheme{"kafka://", open_kafka_url},
 };
 
 }  // namespace
+
+void set_kafka_opener(KafkaOpener opener) {
+  kafka_opener() = std::move(opener);
+}
 
 Result<std::unique_ptr<Backend>> open_backend(const std::string& location, const OpenOptions& options) {
   for (const Scheme& scheme : kSchemes) {

@@ -42,11 +42,14 @@ Result<MaxTimestamp> find_max_timestamp(const Directory& partition, Offset base)
   return walk_max_timestamp(log, times.empty() ? IndexHint{0, base} : hint, maximum.value);
 }
 
-Result<std::vector<SegmentFacts>> segment_facts(const Directory& directory, std::optional<TimestampMs> expired_before) {
+// Of the segment that is being written what counts is what was written, not the room made ahead.
+Result<std::vector<SegmentFacts>> segment_facts(const Directory& directory, const LogEnd& end,
+                                                std::optional<TimestampMs> expired_before) {
   std::vector<SegmentFacts> facts;
   for (const Offset base : TRY(list_segments(directory))) {
     const File log = TRY(directory.open_file(log_file_name(base), OpenMode::read));
-    SegmentFacts fact{base, TRY(log.size()), {}};
+    const std::int64_t bytes = base == end.segment_base ? end.position : TRY(log.size());
+    SegmentFacts fact{base, bytes, {}};
     if (expired_before) {
       MaxTimestamp maximum = TRY(find_max_timestamp(directory, base));
       // Before anything is let go because of its age, the log itself is asked: an index may be wrong.
@@ -131,8 +134,9 @@ Result<void> apply_retention(Partition& partition, TimestampMs now) {
   if (retains && settings.cleanup == Cleanup::remove) {
     TRY(roll_if_due(partition, end, now));
     end = TRY(partition.end());
-    const auto facts = TRY(segment_facts(
-        partition.directory(), settings.retention_ms ? std::optional(now - *settings.retention_ms) : std::nullopt));
+    std::optional<TimestampMs> expired_before;
+    if (settings.retention_ms) expired_before.emplace(now - *settings.retention_ms);
+    const auto facts = TRY(segment_facts(partition.directory(), end, expired_before));
     const Offset start =
         std::max(start_by_records(settings, end.log_start, end.end), start_by_age_and_bytes(settings, facts, now));
     // Persisting the start costs a sync: only when a segment goes with it.

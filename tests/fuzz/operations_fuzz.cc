@@ -314,7 +314,9 @@ class Run {
     Partition& partition = must_writer();
     const bool in_roll = (input_.byte() & 1) != 0;
     const LogEnd end = must(partition.end());
-    const bool unsynced = model_.durable < model_.end();
+    // Before a segment is closed, the room behind it goes, and that is synced, too.
+    const bool had_room = partition.topic().state()->page(kPartition).reserved.load() > end.position;
+    const bool unsynced = model_.durable < model_.end() || (in_roll && had_room);
     {
       const Failing failing(DiskCall::sync, EIO);
       const Result<void> done = in_roll ? partition.roll() : partition.commit({end.end, end.end, end.epoch});
@@ -498,6 +500,9 @@ class Run {
   // Died between making the next segment and publishing it.
   Left begin_roll() {
     if (model_.position() > 0) {
+      // By then the room behind the last batch has gone.
+      const std::string active = log_file_name(Offset{model_.bases.back()});
+      must(must(directory_.open_file(active, OpenMode::read_write)).truncate(model_.position()));
       model_.roll();
       must(directory_.open_file(log_file_name(Offset{model_.end()}), OpenMode::create_new));
     }

@@ -1,5 +1,6 @@
 // Backends to test through backend.h alone, and short ways to produce and consume with them. A new backend is one more
-// row of kBackends.
+// row of kBackends; those that need libraries of their own have a program of their own, which defines
+// LEAT_TEST_ON_KAFKA.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -10,6 +11,9 @@
 #include <vector>
 
 #include "leat/backend/backend.h"
+#ifdef LEAT_TEST_ON_KAFKA
+#include "tests/kafka/places.h"
+#endif
 #include "tests/support/log_fixture.h"
 
 namespace leat::test {
@@ -35,9 +39,13 @@ struct Kind {
   const char* name;
   std::unique_ptr<Place> (*make)();
 };
-constexpr std::array kBackends = {
+#ifdef LEAT_TEST_ON_KAFKA
+inline constexpr std::array kBackends = {Kind{"kafka", make_kafka_place}};
+#else
+inline constexpr std::array kBackends = {
     Kind{"directory", [] { return std::unique_ptr<Place>(std::make_unique<DirectoryPlace>()); }},
 };
+#endif
 
 struct Record {
   std::string topic;

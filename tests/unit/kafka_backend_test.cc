@@ -94,6 +94,54 @@ TEST_CASE("strategy automatic commits only what was handed out before the latest
   CHECK(member->resumed()[0].next.value == 3);
 }
 
+TEST_CASE("settings of a topic are changed one by one, and what others have set stays (on a real cluster)") {
+  if (!kafka_is_real()) {
+    MESSAGE("left out: the mock has no requests for a topic's settings");
+    return;
+  }
+  Fixture f(kKafka, {.partitions = 2, .retention_ms = 1000, .compression = Codec::lz4});
+  CHECK(must(f.backend->describe_topic("t")).settings.compression == Codec::lz4);
+  CHECK(code_of(f.backend->create_topic("t", {})) == Code::exists);
+  CHECK(code_of(f.backend->check_create_topic("t", {})) == Code::exists);
+  const auto changed = must(f.backend->set_topic("t", [](TopicSettings& settings) -> Result<void> {
+    settings.retention_ms.reset();
+    settings.partitions = 9;
+    return {};
+  }));
+  CHECK(changed.partitions == 2);
+  CHECK(!changed.retention_ms);
+  CHECK(must(f.place->open()->describe_topic("t")).settings == changed);
+  CHECK(changed.compression == Codec::lz4);
+  CHECK(code_of(f.backend->set_topic("t", [](TopicSettings& settings) -> Result<void> {
+          settings.retention_records = 4;
+          return {};
+        })) == Code::usage);
+  CHECK(must(f.backend->describe_topic("t")).settings == changed);
+}
+
+TEST_CASE("nothing acknowledged is missing from topics that were just made (on a real cluster)") {
+  if (!kafka_is_real()) {
+    MESSAGE("left out: the mock's topics are there at once");
+    return;
+  }
+  Fixture f(kKafka);
+  for (int round = 0; round < 40; ++round) {
+    must(f.backend->create_topic("u", {.partitions = 4}));
+    std::vector<Receipt> receipts;
+    {
+      auto producer = must(f.backend->open_producer("u", {.batch_bytes = 100}));
+      producer->on_acknowledged(
+          [&](std::span<const Receipt> more) { receipts.insert(receipts.end(), more.begin(), more.end()); });
+      for (int i = 0; i < 100; ++i) must(producer->send({.key = fmt::format("{}", i % 17), .value = "v"}));
+      must(producer->flush());
+    }
+    CHECK(receipts.size() == 100);
+    for (const Receipt& receipt : receipts) CHECK(receipt.offset.value >= 0);
+    CHECK(must(f.backend->describe_topic("u")).records == 100);
+    must(f.backend->delete_topic("u"));
+  }
+}
+
 TEST_CASE("no answer is unavailable within the time allowed, naming the broker and the reason") {
   const SteadyTime began = std::chrono::steady_clock::now();
   const auto backend = must(open_kafka("kafka://127.0.0.1:1", {.lock_timeout = Milliseconds(500)}, {}));

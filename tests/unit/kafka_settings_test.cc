@@ -51,8 +51,11 @@ TEST_CASE("a setting that Kafka has no equal to is a usage error that names it")
 }
 
 TEST_CASE("what others have set is understood as far as it can be") {
-  const TopicSettings settings = kafka::from_kafka(
-      {{"cleanup.policy", "compact,delete"}, {"compression.type", "gzip"}, {"retention.ms", "x"}, {"segment.bytes", ""}}, 2);
+  const TopicSettings settings = kafka::from_kafka({{"cleanup.policy", "compact,delete"},
+                                                    {"compression.type", "gzip"},
+                                                    {"retention.ms", "x"},
+                                                    {"segment.bytes", ""}},
+                                                   2);
   CHECK(settings.partitions == 2);
   CHECK(settings.cleanup == Cleanup::compact);
   CHECK(settings.compression == Codec::none);

@@ -22,8 +22,8 @@ TEST_CASE("a Kafka URL names its servers, and properties that are percent-decode
 
 TEST_CASE("what is no Kafka URL is refused") {
   for (const char* url : {"kafka://", "kafka://a,", "kafka://:9092", "kafka://h:", "kafka://h:port", "kafka://h:123456",
-                          "kafka://h/topic", "kafka://u@h", "kafka://h?x", "kafka://h?=1", "kafka://h?a=%4", "kafka://h?a=%zz",
-                          "kafka://h?a=%00"}) {
+                          "kafka://h/topic", "kafka://u@h", "kafka://h?x", "kafka://h?=1", "kafka://h?a=%4",
+                          "kafka://h?a=%zz", "kafka://h?a=%00"}) {
     CAPTURE(url);
     const auto parsed = parse_kafka_url(url);
     REQUIRE(!parsed);
@@ -40,9 +40,12 @@ TEST_CASE("a secret in a URL is refused, and the message does not repeat it") {
 }
 
 TEST_CASE("the environment sets properties") {
-  const std::array<const char*, 6> environment = {"LEAT_KAFKA_SSL_CA_LOCATION=/ca.pem", "LEAT_DATA_DIR=x",
-                                                  "LEAT_KAFKA_SASL_PASSWORD=a=b",       "LEAT_KAFKA_=x",
-                                                  "LEAT_KAFKA_DEBUG=",                  nullptr};
+  const std::array<const char*, 6> environment = {"LEAT_KAFKA_SSL_CA_LOCATION=/ca.pem",
+                                                  "LEAT_DATA_DIR=x",
+                                                  "LEAT_KAFKA_SASL_PASSWORD=a=b",
+                                                  "LEAT_KAFKA_=x",
+                                                  "LEAT_KAFKA_DEBUG=",
+                                                  nullptr};
   const KafkaProperties expected = {{"sasl.password", "a=b"}, {"ssl.ca.location", "/ca.pem"}};
   CHECK(kafka_environment(environment.data()) == expected);
   CHECK(kafka_environment(nullptr).empty());

@@ -500,3 +500,13 @@ TEST_CASE("a disk that has no room to make ahead does not stop appends") {
   }
   log.check_values();
 }
+
+TEST_CASE("retention by bytes does not count the room behind the last batch") {
+  ReservingFixture log({.retention_bytes = 256 << 10, .segment_bytes = 64 << 10});
+  // Three closed segments and a little in the fourth, with room up to the size of a segment behind it.
+  while (must(list_segments(log.partition.directory())).size() < 4) log.append(log.partition, 1);
+  log.append(log.partition, 8);
+  must(apply_retention(log.partition, now_ms()));
+  CHECK(must(list_segments(log.partition.directory())).size() == 4);
+  log.check_values();
+}
