@@ -6,7 +6,7 @@
 // The header is written for C: g++ knows the word all the same, clang does not.
 #ifdef __clang__
 #pragma push_macro("_Bool")
-#define _Bool bool
+#define _Bool bool  // NOLINT(bugprone-reserved-identifier)
 #endif
 #include <sys/platform/x86.h>
 #ifdef __clang__

@@ -60,6 +60,9 @@ def run(sweep, bug):
     if done.returncode == SKIPPED:
         print(f"{sweep} cannot run here: {(done.stdout.strip().splitlines() or ['it says not why'])[-1]}")
         return None
+    # Some mistakes show before there is any fault.
+    if ".Wrong:" in done.stderr and bug != NONE:
+        return True
     if done.returncode not in (0, 1) or "Traceback" in done.stderr:
         sys.exit(f"{sweep} with {bug}: status {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
     if bug == NONE and done.returncode:

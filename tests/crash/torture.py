@@ -89,7 +89,8 @@ def run(sweep, seconds, seed):
         rows = os.path.join(directory, "rows.tsv")
         started = time.monotonic()
         print(f"== {sweep}", flush=True)
-        done = subprocess.run(sweep.command(seconds, seed, rows), cwd=directory)
+        environment = {**os.environ, "HOME": directory, "LEAT_DATA_DIR": os.path.join(directory, "data")}
+        done = subprocess.run(sweep.command(seconds, seed, rows), cwd=directory, env=environment)
         print(f"   {time.monotonic() - started:.0f} s", flush=True)
         if done.returncode == SKIPPED:
             print("   could not run here")

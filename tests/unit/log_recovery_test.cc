@@ -85,7 +85,7 @@ TEST_CASE(
     place_batch(encoded[0].bytes, base, in_flight);
     return std::string(reinterpret_cast<const char*>(encoded[0].bytes.data()), encoded[0].bytes.size());
   };
-  const auto lost = [](std::string bytes) { return std::string(bytes.size(), '\0'); };
+  const auto lost = [](const std::string& bytes) { return std::string(bytes.size(), '\0'); };
   ThreeBatches log;
   const std::string first = batch({0}, 0);
   const std::string second = batch({1}, 1);
