@@ -58,6 +58,7 @@ SWEEPS = [
     Sweep("full_disk.py", []),
     Sweep("recovery_time.py", []),
     Sweep("producers_chaos.py", [], 0.2),
+    Sweep("producers_chaos.py", ["--roots", "100"]),
     Sweep("groups_chaos.py", [], 0.15),
     Sweep("takeover.py", ["--kills", "200"]),
     Sweep("topics_chaos.py", [], 0.1),
@@ -101,18 +102,13 @@ def run(sweep, seconds, seed):
         return done.returncode in (0, SKIPPED), lines
 
 
-def program_of(line):
-    return os.path.basename(line.split("\t")[-1].split()[0])
-
-
 def kept_of_others(chosen):
-    """The rows of the programs that are not run this time."""
+    """The rows of the sweeps that are not run this time."""
     if len(chosen) == len(SWEEPS) or not os.path.exists(KEPT):
         return []
     with open(KEPT, encoding="utf-8") as file:
         lines = [line for line in file.read().splitlines() if line and line[0].isdigit()]
-    names = {sweep.program for sweep in chosen}
-    return [line for line in lines if program_of(line) not in names]
+    return [line for line in lines if not any(line.split("\t")[-1].startswith(str(sweep)) for sweep in chosen)]
 
 
 def main():
