@@ -15,7 +15,8 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "scenarios"))
 import processes  # noqa: E402
 
-BUILD = os.path.dirname(os.path.abspath(processes.LEAT))
+BUILD = os.environ.get("LEAT_BUILD", os.path.dirname(os.path.abspath(processes.LEAT)))
+PLAIN = os.path.join(BUILD, "leat")
 NET = os.path.join(BUILD, "leat-net")
 MOCK = os.path.join(BUILD, "tests", "mock-cluster")
 TOPIC = "commands"
@@ -25,7 +26,7 @@ FAILURES = []
 def run(*arguments, program=None, stdin=b"", env=None, timeout=60):
     """Status, output and errors of a command."""
     environment = {**os.environ, **(env or {})}
-    done = subprocess.run([program or processes.LEAT, *arguments], input=stdin, capture_output=True, timeout=timeout, env=environment)
+    done = subprocess.run([program or PLAIN, *arguments], input=stdin, capture_output=True, timeout=timeout, env=environment)
     return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 
@@ -45,7 +46,7 @@ def check_hand_over(url):
     """The plain program becomes leat-net of its own build, and says so where that cannot be."""
     alone = os.path.join(os.getcwd(), "alone", "leat")
     os.makedirs(os.path.dirname(alone), exist_ok=True)
-    shutil.copy2(processes.LEAT, alone)
+    shutil.copy2(PLAIN, alone)
     status, _, errors = run("-D", url, "topic", "list", program=alone)
     check("without leat-net", status, 69)
     check_in("without leat-net", "leat-net", errors)
@@ -55,7 +56,7 @@ def check_hand_over(url):
     os.makedirs(installed, exist_ok=True)
     os.makedirs(os.path.join(os.getcwd(), "prefix", "bin"), exist_ok=True)
     shutil.copy2(NET, installed)
-    shutil.copy2(processes.LEAT, os.path.join("prefix", "bin", "leat"))
+    shutil.copy2(PLAIN, os.path.join("prefix", "bin", "leat"))
     status, names, _ = run("-D", url, "topic", "list", "--names", program=os.path.join(os.getcwd(), "prefix", "bin", "leat"))
     check("installed", (status, TOPIC in names.split()), (0, True))
     status, _, errors = run("-D", url, "topic", "list", program=NET, env={"LEAT_HANDED_OVER_BY": "leat 0.0.0 (other)"})
@@ -132,7 +133,7 @@ def check_groups(url):
     first = run("-D", url, "consume", TOPIC, "-B", "-c", "c1", "-n", "10")[1].splitlines()
     rest = run("-D", url, "consume", TOPIC, "-B", "-c", "c1", "-d")[1].splitlines()
     check("each once", (len(first), len(rest), len(set(first + rest))), (10, 2990, 3000))
-    with subprocess.Popen([processes.LEAT, "-D", url, "consume", TOPIC, "-c", "c1"], stdout=subprocess.PIPE) as follower:
+    with subprocess.Popen([PLAIN, "-D", url, "consume", TOPIC, "-c", "c1"], stdout=subprocess.PIPE) as follower:
         time.sleep(6)
         run("-D", url, "produce", TOPIC, stdin=b"later\n")
         check("followed", follower.stdout.readline(), b"later\n")
