@@ -51,8 +51,8 @@ void BackgroundSync::request(PartitionId partition, const Appended& appended) {
   try {
     thread_ = std::thread([this] { run(); });
   } catch (const std::system_error&) {
-    return;
     // No thread is to be had: the producer syncs when it flushes, and the tree waits for who comes next.
+    return;
   }
 }
 

@@ -77,10 +77,8 @@ class FullPlace(Place):
         for topic in ("keep", "old", "big", "latest") if warm else ():
             self.leat("produce", topic)  # makes its page anew: this directory is a copy
 
-    def attempt(self, command, prefix=()):
-        command.prepare(self)
+    def before_attempt(self):
         self.ballast.fill(self.free_blocks)
-        return self.run(*command.arguments, prefix=prefix, given=command.given)
 
 
 def check(place, command, outcome):
@@ -293,12 +291,7 @@ def main(arguments=None):
 
 def run(script, arguments=None):
     """main in a mount namespace of its own."""
-    try:
-        real_cuts.in_own_namespace(script, sys.argv[1:])
-    except Skip as why:
-        print(why)
-        return SKIPPED
-    return main(arguments)
+    return real_cuts.run(script, arguments, main)
 
 
 if __name__ == "__main__":

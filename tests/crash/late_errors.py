@@ -282,12 +282,7 @@ def main(arguments=None):
 
 def run(script, arguments=None):
     """main in a mount namespace of its own."""
-    try:
-        real_cuts.in_own_namespace(script, sys.argv[1:])
-    except Skip as why:
-        print(why)
-        return SKIPPED
-    return main(arguments)
+    return real_cuts.run(script, arguments, main)
 
 
 if __name__ == "__main__":

@@ -677,14 +677,14 @@ def main(arguments=None):
     return 1 if any(tally.violations for tally in tallies) else 0
 
 
-def run(script, arguments=None):
-    """main in a mount namespace of its own."""
+def run(script, arguments=None, work=main):
+    """`work`, a program's main, in a mount namespace of its own: also for the others that mount."""
     try:
         in_own_namespace(script, sys.argv[1:])
     except Skip as why:
         print(why)
         return SKIPPED
-    return main(arguments)
+    return work(arguments)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import random
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "scenarios"))
@@ -82,10 +83,10 @@ class Place:
         started = time.monotonic()
         try:
             if line_by_line:
-                output = self.directory + ".out"
-                status, said = dripped.run([*prefix, LEAT, *arguments], given.encode(), self.environment, output, patience)
-                with open(output, encoding="utf-8", errors="replace") as file:
-                    return Outcome(status, file.read(), said.decode("utf-8", "replace").strip())
+                # Not in the place: that may have no room for it.
+                with tempfile.NamedTemporaryFile(encoding="utf-8", errors="replace", mode="r") as output:
+                    status, said = dripped.run([*prefix, LEAT, *arguments], given.encode(), self.environment, output.name, patience)
+                    return Outcome(status, output.read(), said.decode("utf-8", "replace").strip())
             done = subprocess.run([*prefix, LEAT, *arguments], env=self.environment, input=given.encode(), capture_output=True,
                                   timeout=patience)
         except subprocess.TimeoutExpired:
@@ -99,9 +100,13 @@ class Place:
         expect(done.done, f"leat {' '.join(arguments)}: status {done.status}: {done.complaints}")
         return done.printed
 
+    def before_attempt(self):
+        """What is to be so while the command runs, beside what it asks for."""
+
     def attempt(self, command, prefix=()):
         """Runs the command under test, behind `prefix`."""
         command.prepare(self)
+        self.before_attempt()
         return self.run(*command.arguments, prefix=prefix, given=command.given, line_by_line=command.line_by_line)
 
     def values(self, topic, *flags):
