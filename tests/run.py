@@ -9,7 +9,7 @@ Kinds, and how their names begin:
     table/       tests/cli/coverage.tsv: every row of the command line's specification has a test
     readme/      the tour of README.md, command by command
     man/         every man page renders without a complaint
-    scenario/, crash/, interop/, embed/, completions/    executables that succeed or fail as a whole: tests/<kind>/test_*
+    scenario/, crash/, interop/, embed/, completions/, store/, process/, pipe/    executables that succeed or fail as a whole: tests/<kind>/test_*
 """
 
 import argparse
@@ -18,6 +18,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -31,7 +32,7 @@ import table  # noqa: E402
 
 SCRIPT_KINDS = {"scenarios": "scenario", "crash": "crash", "interop": "interop", "embed": "embed", "completions": "completions",
                 "fuzz": "fuzz", "bench": "bench",
-                "kafka": "kafka"}
+                "kafka": "kafka", "store": "store", "process": "process", "pipe": "pipe"}
 # These measure times, and run when all others have ended.
 ALONE = {"crash/takeover"}
 # Scripts exit with this when something they need is not there; their last line of output says what.
@@ -94,8 +95,11 @@ class Suite:
 
     def environment(self, directory):
         """What a test sees: a home of its own, the leat under test first on its path, nothing of the user's."""
-        keep = {k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS") or k.startswith("GCOV_")}
+        keep = {k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS") or k.startswith(("GCOV_", "LEAT_TEST_"))}
+        # What was loaded once, for tests that need it.
+        cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
         return {
+            "LEAT_TEST_CACHE": cache,
             **keep,
             "PATH": os.path.dirname(self.leat) + ":" + os.path.join(ROOT, "tests/cli/support") + ":/usr/sbin:/usr/bin:/sbin:/bin",
             "HOME": os.path.join(directory, "home"),
@@ -145,8 +149,10 @@ class Suite:
         return Result(name, int(status == 0), int(status != 0), note=text.strip(), output=f"{text}{late}[status {status}]")
 
     def run_unit(self, name, command):
-        done = subprocess.run(command, cwd=self.directory, env=self.environment(self.workspace()), capture_output=True,
-                              stdin=subprocess.DEVNULL)
+        # The contract's cases want a cluster to themselves: kafka/cluster gives it them, here they have the mock.
+        environment = self.environment(self.workspace())
+        environment.pop("LEAT_TEST_KAFKA", None)
+        done = subprocess.run(command, cwd=self.directory, env=environment, capture_output=True, stdin=subprocess.DEVNULL)
         text = (done.stdout + done.stderr).decode("utf-8", "backslashreplace")
         counts = re.search(r"test cases:\s*(\d+)\s*\|\s*(\d+) passed\s*\|\s*(\d+) failed", text)
         passed, failed = (int(counts[2]), int(counts[3])) if counts else (0, 1)
@@ -197,6 +203,8 @@ def chosen(suite):
 
 
 def main():
+    # A shell starts what runs in its background with interrupts ignored, and programs under test would keep to that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     parser = argparse.ArgumentParser(description="Runs the tests.")
     parser.add_argument("--build", default=os.path.join(ROOT, "build"))
     parser.add_argument("--only", help="run the tests whose name holds this")

@@ -1,7 +1,6 @@
 // What the commands of `leat bench` have in common.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <string>
 #include <string_view>
 

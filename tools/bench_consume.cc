@@ -12,10 +12,10 @@ namespace {
 
 class BenchConsume final : public Command {
  public:
-  void add_options(CLI::App& app) override {
-    flags_.add_common(app, "processes that read all of the records, each for itself (default: 1)");
-    flags_.add_rate(app, "records a second that each process reads at most");
-    flags_.add_warmup(app);
+  void add_options(OptionSet& options) override {
+    flags_.add_common(options, "processes that read all of the records, each for itself (default: 1)");
+    flags_.add_rate(options, "records a second that each process reads at most");
+    flags_.add_warmup(options);
   }
 
   Result<void> run(Context& context) override {

@@ -222,12 +222,12 @@ class GroupsRun {
 
 class BenchGroups final : public Command {
  public:
-  void add_options(CLI::App& app) override {
-    flags_.add_common(app, "members of the group, each a process (default: 4)");
-    add_count(app, "--rounds", rounds_,
+  void add_options(OptionSet& options) override {
+    flags_.add_common(options, "members of the group, each a process (default: 4)");
+    add_count(options, "--rounds", rounds_,
               "so often a member is killed and replaced, and one leaves and comes again (default: 10)", 1);
-    flags_.add_rate(app, "records a second that come during the rounds (default: none)");
-    flags_.add_warmup(app);
+    flags_.add_rate(options, "records a second that come during the rounds (default: none)");
+    flags_.add_warmup(options);
   }
 
   Result<void> run(Context& context) override {

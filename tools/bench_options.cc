@@ -47,35 +47,37 @@ ProducerOptions BenchSettings::producer_options() const {
   return options;
 }
 
-void BenchFlags::add_common(CLI::App& app, const char* clients_help) {
-  add_count(app, "-n,--records", records_, fmt::format("how many records, in all (default: {})", defaults_.records), 1);
-  add_size(app, "--size", record_bytes_, "bytes of a record (default: 100B)");
-  add_count(app, "--clients", clients_, clients_help, 1);
-  add_count(app, "-p,--partitions", partitions_,
+void BenchFlags::add_common(OptionSet& options, const char* clients_help) {
+  add_count(options, "-n,--records", records_, fmt::format("how many records, in all (default: {})", defaults_.records),
+            1);
+  add_size(options, "--size", record_bytes_, "bytes of a record (default: 100B)");
+  add_count(options, "--clients", clients_, clients_help, 1);
+  add_count(options, "-p,--partitions", partitions_,
             fmt::format("partitions of the topic (default: {})", defaults_.partitions), 1);
-  add_choice(app, "--compression", compression_, kCodecs, "how batches are compressed (default: none)");
-  add_size(app, "--batch-size", batch_bytes_, "bytes at which a batch is closed (default: 64KiB)");
-  add_choice(app, "--durability", durability_, kDurabilities,
+  add_choice(options, "--compression", compression_, kCodecs, "how batches are compressed (default: none)");
+  add_size(options, "--batch-size", batch_bytes_, "bytes at which a batch is closed (default: 64KiB)");
+  add_choice(options, "--durability", durability_, kDurabilities,
              "what a receipt promises: the disk has it (sync, default), or the kernel has it (os)");
   proofs_option_ =
-      add_choice(app, "--proofs", proofs_, kOnOff, "whether the topic keeps a tree of hashes (default: on)");
-  add_choice(app, "--payload", payload_, kPayloads, "records of words (default), or of bytes without a pattern");
-  add_duration(app, "--time-limit", time_limit_, "end after so long (default: 10s where --records is not given)");
-  add_choice(app, "-O,--output", format_, kFormats, "print for people (default), JSON, or CSV with a heading");
+      add_choice(options, "--proofs", proofs_, kOnOff, "whether the topic keeps a tree of hashes (default: on)");
+  add_choice(options, "--payload", payload_, kPayloads, "records of words (default), or of bytes without a pattern");
+  add_duration(options, "--time-limit", time_limit_, "end after so long (default: 10s where --records is not given)");
+  add_choice(options, "-O,--output", format_, kFormats, "print for people (default), JSON, or CSV with a heading");
 }
 
-void BenchFlags::add_pipeline(CLI::App& app) {
+void BenchFlags::add_pipeline(OptionSet& options) {
   const std::string otherwise = defaults_.pipeline ? std::to_string(*defaults_.pipeline) : "what fills a batch";
-  add_count(app, "--pipeline", pipeline_,
+  add_count(options, "--pipeline", pipeline_,
             fmt::format("records a process sends before it waits for their receipts (default: {})", otherwise), 1);
 }
 
-void BenchFlags::add_rate(CLI::App& app, const char* help) {
-  add_count(app, "--rate", rate_, help, 1);
+void BenchFlags::add_rate(OptionSet& options, const char* help) {
+  add_count(options, "--rate", rate_, help, 1);
 }
 
-void BenchFlags::add_warmup(CLI::App& app) {
-  add_count(app, "--warmup", warmup_, fmt::format("records before those that count (default: {})", defaults_.warmup));
+void BenchFlags::add_warmup(OptionSet& options) {
+  add_count(options, "--warmup", warmup_,
+            fmt::format("records before those that count (default: {})", defaults_.warmup));
 }
 
 Result<TopicSettings> BenchFlags::topic_settings(std::int64_t record_bytes) const {

@@ -1,13 +1,13 @@
 // The flags of `leat bench`: what is measured, with how much of what, and how it is told. Opens nothing.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <optional>
 
 #include "leat/backend/backend.h"
 #include "leat/base/clock.h"
 #include "leat/log/topic_settings.h"
+#include "tools/option_set.h"
 
 namespace leat::tools {
 
@@ -46,11 +46,11 @@ class BenchFlags {
   explicit BenchFlags(BenchDefaults defaults) : defaults_(defaults) {}
 
   // Those of all benchmarks.
-  void add_common(CLI::App& app, const char* clients_help);
+  void add_common(OptionSet& options, const char* clients_help);
   // How many at a time; and how many a second.
-  void add_pipeline(CLI::App& app);
-  void add_rate(CLI::App& app, const char* help);
-  void add_warmup(CLI::App& app);
+  void add_pipeline(OptionSet& options);
+  void add_rate(OptionSet& options, const char* help);
+  void add_warmup(OptionSet& options);
 
   // Errors: usage, naming the flag. With `always_counted`, a time limit alone does not make the records endless.
   Result<BenchSettings> settings(bool always_counted) const;
@@ -72,7 +72,7 @@ class BenchFlags {
   Codec compression_ = Codec::none;
   Durability durability_ = Durability::sync;
   bool proofs_ = true;
-  CLI::Option* proofs_option_ = nullptr;
+  Option* proofs_option_ = nullptr;
   BenchPayload payload_ = BenchPayload::text;
   BenchFormat format_ = BenchFormat::text;
 };

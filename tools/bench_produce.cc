@@ -10,11 +10,11 @@ namespace {
 
 class BenchProduce final : public Command {
  public:
-  void add_options(CLI::App& app) override {
-    flags_.add_common(app, "processes that produce at once (default: 1)");
-    flags_.add_pipeline(app);
-    flags_.add_rate(app, "records a second, in all; the time of each begins when it was due");
-    flags_.add_warmup(app);
+  void add_options(OptionSet& options) override {
+    flags_.add_common(options, "processes that produce at once (default: 1)");
+    flags_.add_pipeline(options);
+    flags_.add_rate(options, "records a second, in all; the time of each begins when it was due");
+    flags_.add_warmup(options);
   }
 
   Result<void> run(Context& context) override {

@@ -101,14 +101,18 @@ class Fields {
   std::vector<Cell> row_;
 };
 
+bool is_directory(const BenchReport& report) {
+  return report.place.file_system.has_value();
+}
+
 void add_settings(Fields& fields, const BenchReport& report) {
   const BenchSettings& settings = report.settings;
   fields.add("benchmark", cell(report.benchmark));
   fields.add("backend", cell(report.place.backend));
   fields.add("file_system", report.place.file_system ? cell(*report.place.file_system) : null_cell());
-  fields.add("durability", cell(to_string(settings.topic.durability)));
-  fields.add("proofs",
-             {settings.topic.keeps_proofs() ? "true" : "false", settings.topic.keeps_proofs() ? "true" : "false"});
+  fields.add("durability", cell(is_directory(report) ? to_string(settings.topic.durability) : "replicas"));
+  const char* const proofs = is_directory(report) && settings.topic.keeps_proofs() ? "true" : "false";
+  fields.add("proofs", {proofs, proofs});
   fields.add("compression", cell(to_string(settings.topic.compression)));
   fields.add("partitions", cell(settings.topic.partitions));
   fields.add("clients", cell(settings.clients));
@@ -162,6 +166,7 @@ Fields fields_of(const BenchReport& report, bool with_rows) {
 }
 
 std::string durability_text(const BenchReport& report) {
+  if (!is_directory(report)) return "replicas: a record counts when all that are in sync have it";
   std::string text = report.settings.topic.durability == Durability::sync
                          ? "sync: a record counts when the disk has it"
                          : "os: a record counts when the kernel has it; it is lost with the power";
@@ -170,9 +175,9 @@ std::string durability_text(const BenchReport& report) {
 }
 
 std::string batches_text(const BenchReport& report) {
-  std::string text =
-      fmt::format("{}, compression {}, proofs {}", format_size(report.settings.batch_bytes),
-                  to_string(report.settings.topic.compression), report.settings.topic.keeps_proofs() ? "on" : "off");
+  std::string text = fmt::format("{}, compression {}", format_size(report.settings.batch_bytes),
+                                 to_string(report.settings.topic.compression));
+  if (is_directory(report)) text += report.settings.topic.keeps_proofs() ? ", proofs on" : ", proofs off";
   if (!report.has_pipeline) return text;
   const std::int64_t pipeline = report.settings.pipeline;
   text += pipeline == 1 ? "; each record waits for its receipt"

@@ -3,7 +3,6 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 
 #include "leat/base/units.h"
@@ -54,10 +53,10 @@ class Check : public Command {
  public:
   explicit Check(const char* subject) : subject_(subject) {}
 
-  void add_options(CLI::App& app) override {
+  void add_options(OptionSet& options) override {
     constexpr std::array<std::pair<std::string_view, CheckFormat>, 2> kFormats = {
         {{"nagios", CheckFormat::nagios}, {"json", CheckFormat::json}}};
-    add_choice(app, "-O,--output", format_, kFormats, "print a line for monitoring systems (default) or JSON");
+    add_choice(options, "-O,--output", format_, kFormats, "print a line for monitoring systems (default) or JSON");
   }
 
   Result<void> run(Context& context) override {
@@ -93,14 +92,14 @@ class CheckConsumer : public Check {
  public:
   CheckConsumer() : Check(kConsumer) {}
 
-  void add_options(CLI::App& app) override {
-    add_name(app, name_, "name of the consumer");
-    add_count(app, "--lag-warn", limits_.lag_warn, "warning when more records than this are unread");
-    add_count(app, "--lag-crit", limits_.lag_crit, "critical when more records than this are unread");
-    add_duration(app, "--age-crit", limits_.age_crit,
+  void add_options(OptionSet& options) override {
+    add_name(options, name_, "name of the consumer");
+    add_count(options, "--lag-warn", limits_.lag_warn, "warning when more records than this are unread");
+    add_count(options, "--lag-crit", limits_.lag_crit, "critical when more records than this are unread");
+    add_duration(options, "--age-crit", limits_.age_crit,
                  "critical when records are unread and the last commit is older than this");
-    add_text(app, "-t,--topic", topic_, "only its partitions of this topic", "TOPIC");
-    Check::add_options(app);
+    add_text(options, "-t,--topic", topic_, "only its partitions of this topic", "TOPIC");
+    Check::add_options(options);
   }
 
  private:
@@ -146,15 +145,15 @@ class CheckStore : public Check {
  public:
   CheckStore() : Check(kStore) {}
 
-  void add_options(CLI::App& app) override {
-    add_percent(app, "--disk-warn", limits_.disk_warn, "warning when more than this part of the disk is used");
-    add_percent(app, "--disk-crit", limits_.disk_crit, "critical when more than this part of the disk is used");
-    Check::add_options(app);
+  void add_options(OptionSet& options) override {
+    add_percent(options, "--disk-warn", limits_.disk_warn, "warning when more than this part of the disk is used");
+    add_percent(options, "--disk-crit", limits_.disk_crit, "critical when more than this part of the disk is used");
+    Check::add_options(options);
   }
 
  private:
-  static void add_percent(CLI::App& app, const char* name, std::optional<std::int64_t>& value, const char* help) {
-    add_parsed(app, name, value, help, "PCT",
+  static void add_percent(OptionSet& options, const char* name, std::optional<std::int64_t>& value, const char* help) {
+    add_parsed(options, name, value, help, "PCT",
                [](std::string_view option, const std::string& text) { return parse_percent(option, text); });
   }
 
@@ -197,7 +196,8 @@ class CheckStore : public Check {
     ++findings.topics;
     findings.partitions += std::ssize(partitions);
     findings.records += info.records;
-    findings.bytes += std::max<std::int64_t>(info.bytes, 0);
+    if (info.bytes < 0) findings.bytes.reset();
+    if (findings.bytes) *findings.bytes += info.bytes;
     for (const PartitionInfo& partition : partitions) {
       auto read = read_once(backend, name, partition.partition, {StartAt::Kind::beginning});
       if (read) read = read_once(backend, name, partition.partition, {StartAt::Kind::before_end, 1});

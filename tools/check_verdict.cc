@@ -72,6 +72,7 @@ struct Backlog {
   std::int64_t partitions = 0;  // that can be read
   std::int64_t lagging = 0;
   std::int64_t never_committed = 0;  // of those that lag: there is no commit to tell an age from
+  std::int64_t ageless = 0;          // likewise: there is one, and the backend cannot know of when
   std::int64_t lag = 0;
   std::int64_t age_ms = 0;
   std::vector<std::string> unreadable = {};
@@ -92,7 +93,7 @@ Backlog add_up(std::span<const ConsumerPartition> partitions, TimestampMs now) {
     if (partition.committed_at) {
       backlog.age_ms = std::max(backlog.age_ms, now - *partition.committed_at);
     } else {
-      ++backlog.never_committed;
+      ++(partition.next ? backlog.ageless : backlog.never_committed);
     }
   }
   return backlog;
@@ -145,27 +146,36 @@ Verdict judge_consumer(std::string_view name, std::span<const ConsumerPartition>
                            age < Milliseconds(1000) ? format_duration(age) : format_age(age),
                            format_duration(*limits.age_crit));
   }
+  if (backlog.ageless > 0 && age_crit) {
+    verdict.health = worse(verdict.health, Health::unknown);
+    message += ", how old the last commit is cannot be told";
+  }
   if (!backlog.unreadable.empty()) {
     verdict.health = Health::critical;
     const std::string unreadable = join_some(backlog.unreadable);
     message = backlog.partitions == 0 ? fmt::format("{}: {}", name, unreadable) : unreadable + "; " + message;
   }
+  const Figure age =
+      backlog.ageless > 0
+          ? Figure{"age_ms", "null", ""}
+          : Figure{"age_ms", std::to_string(backlog.age_ms),
+                   fmt::format("age={}s;;{};0", seconds_text(backlog.age_ms), age_crit ? seconds_text(*age_crit) : "")};
   verdict.figures = {
       {"lag", std::to_string(backlog.lag),
        fmt::format("lag={};{};{};0", backlog.lag, limit_text(limits.lag_warn), limit_text(limits.lag_crit))},
-      {"age_ms", std::to_string(backlog.age_ms),
-       fmt::format("age={}s;;{};0", seconds_text(backlog.age_ms), age_crit ? seconds_text(*age_crit) : "")},
+      age,
       {"partitions", std::to_string(partitions.size()), ""}};
   return verdict;
 }
 
 Verdict judge_store(const StoreFindings& findings, const StoreLimits& limits) {
   Verdict verdict{.subject = "store"};
-  verdict.message =
-      fmt::format("{}, {}, {}, {}", count_of(findings.topics, "topic"), count_of(findings.partitions, "partition"),
-                  count_of(findings.records, "record"), format_size_short(findings.bytes));
+  verdict.message = fmt::format("{}, {}, {}", count_of(findings.topics, "topic"),
+                                count_of(findings.partitions, "partition"), count_of(findings.records, "record"));
+  if (findings.bytes) verdict.message += ", " + format_size_short(*findings.bytes);
   verdict.figures = {count_figure("topics", findings.topics), count_figure("partitions", findings.partitions),
-                     count_figure("records", findings.records), count_figure("bytes", findings.bytes, "B")};
+                     count_figure("records", findings.records),
+                     findings.bytes ? count_figure("bytes", *findings.bytes, "B") : Figure{"bytes", "null", ""}};
   std::vector<std::string> failures;
   for (const Error& error : findings.failures) {
     verdict.health = worse(verdict.health, judge_failure("store", error).health);

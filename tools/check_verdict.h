@@ -41,7 +41,7 @@ struct ConsumerLimits {
 };
 
 // The lag is the sum over the partitions, the age the longest time since a commit among those that lag. A partition
-// that cannot be read is critical.
+// that cannot be read is critical; an age that is limited and cannot be told is unknown.
 Verdict judge_consumer(std::string_view name, std::span<const ConsumerPartition> partitions,
                        const ConsumerLimits& limits, TimestampMs now);
 
@@ -50,7 +50,7 @@ struct StoreFindings {
   std::int64_t topics = 0;
   std::int64_t partitions = 0;
   std::int64_t records = 0;
-  std::int64_t bytes = 0;
+  std::optional<std::int64_t> bytes = 0;     // absent where the backend cannot know
   std::vector<Error> failures = {};          // topics and partitions that could not be read
   std::optional<DiskSpace> disk_space = {};  // absent where the backend cannot know
 };

@@ -16,11 +16,15 @@ Result<std::unique_ptr<Backend>> Context::open_backend(bool create) const {
                 "no data directory: neither --data-dir, LEAT_DATA_DIR, XDG_DATA_HOME nor HOME is set",
                 "leat --data-dir DIR ...");
   }
+  return open_backend_at(globals_.data_dir, create);
+}
+
+Result<std::unique_ptr<Backend>> Context::open_backend_at(const std::string& location, bool create) const {
   OpenOptions options;
   options.create = create;
   options.lock_timeout = globals_.lock_timeout;
   options.allow_any_file_system = globals_.allow_any_file_system;
-  return leat::open_backend(globals_.data_dir, options);
+  return leat::open_backend(location, options);
 }
 
 Result<void> Context::confirm(std::string_view question) const {

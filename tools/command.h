@@ -11,10 +11,7 @@
 #include "leat/backend/backend.h"
 #include "leat/base/clock.h"
 #include "leat/base/error.h"
-
-namespace CLI {  // NOLINT(readability-identifier-naming): the library is called so
-class App;
-}
+#include "tools/option_set.h"
 
 namespace leat::tools {
 
@@ -41,14 +38,18 @@ struct SettingOrigin {
 // Handed to a running command.
 class Context {
  public:
-  explicit Context(Globals globals, std::vector<SettingOrigin> settings = {})
-      : globals_(std::move(globals)), settings_(std::move(settings)) {}
+  explicit Context(Globals globals, std::vector<SettingOrigin> settings = {}, std::vector<SettingOrigin> store = {})
+      : globals_(std::move(globals)), settings_(std::move(settings)), store_settings_(std::move(store)) {}
 
   const Globals& globals() const { return globals_; }
   const std::vector<SettingOrigin>& settings() const { return settings_; }
+  // What the table [store] of the settings file says.
+  const std::vector<SettingOrigin>& store_settings() const { return store_settings_; }
 
   // The backend named by --data-dir; `create` makes a missing directory.
   Result<std::unique_ptr<Backend>> open_backend(bool create = false) const;
+  // The same for another location.
+  Result<std::unique_ptr<Backend>> open_backend_at(const std::string& location, bool create = false) const;
 
   // Asks `question` with the default No. Success is consent: --yes, or the answer. Errors: usage when it is refused, or
   // when it cannot be asked because stdin or stderr is not a terminal; interrupted.
@@ -57,6 +58,7 @@ class Context {
  private:
   Globals globals_;
   std::vector<SettingOrigin> settings_;
+  std::vector<SettingOrigin> store_settings_;
 };
 
 // A subcommand. add_options() only declares flags and binds them to members: it opens and reads nothing. run() does the
@@ -64,7 +66,7 @@ class Context {
 class Command {
  public:
   virtual ~Command() = default;
-  virtual void add_options(CLI::App& app) = 0;
+  virtual void add_options(OptionSet& options) = 0;
   virtual Result<void> run(Context& context) = 0;
   // The exit status after a run() without an error.
   virtual int exit_status() const { return 0; }

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 
 #include "leat/base/units.h"
@@ -10,15 +9,15 @@
 namespace leat::tools {
 namespace {
 
-// The global flags, as they are needed to step over them. options.cc declares them for CLI11.
+// The global flags, as they are needed to step over them. options.cc declares them.
 constexpr std::string_view kShortFlags = "qvyhV";
 constexpr std::string_view kShortWithValue = "D";
 constexpr std::array<std::string_view, 5> kLongFlags = {"--quiet", "--verbose", "--yes", "--help", "--version"};
 constexpr std::array<std::string_view, 3> kLongWithValue = {"--data-dir", "--color", "--lock-timeout"};
 
-template <class Range>
-bool contains(const Range& range, std::string_view word) {
-  return std::find(range.begin(), range.end(), word) != range.end();
+template <class Range, class Value>
+bool contains(const Range& range, const Value& value) {
+  return std::ranges::find(range, value) != std::ranges::end(range);
 }
 
 // How many words a global flag and its value take; 0 when `word` is no global flag.
@@ -38,65 +37,6 @@ std::size_t global_flag_words(std::string_view word) {
 bool asks(std::string_view word, char short_name, std::string_view long_name) {
   if (word == long_name) return true;
   return word.size() > 1 && word[1] != '-' && word.substr(1).find(short_name) < word.find_first_of(kShortWithValue) - 1;
-}
-
-// CLI11's name for an option, cut from the front of one of its messages.
-std::string_view leading_name(std::string_view message) {
-  return message.substr(0, message.find_first_of(": "));
-}
-
-Error usage(std::string message, std::string hint) {
-  return Error{Code::usage, std::move(message), std::move(hint)};
-}
-
-// Our words for what CLI11 found wrong.
-Error explain(const CLI::App& app, const CLI::ParseError& error) {
-  const std::string help = app.get_name() + " --help";
-  const std::string_view what = error.what();
-  std::vector<std::string> extras = app.remaining();
-  // A flag that is not known explains whatever else is missing or superfluous.
-  const auto flag = std::find_if(extras.begin(), extras.end(),
-                                 [](const std::string& word) { return word.size() > 1 && word.front() == '-'; });
-  if (flag != extras.end()) {
-    const std::string_view name = std::string_view(*flag).substr(0, flag->find('='));
-    std::vector<std::string> known;
-    for (const CLI::Option* option : app.get_options()) {
-      for (const std::string& long_name : option->get_lnames()) known.push_back(long_name);
-    }
-    // A lone letter is near to everything.
-    const std::string_view near = name.starts_with("--") ? nearest(name.substr(2), known) : std::string_view{};
-    return usage(fmt::format("unknown flag {}", name),
-                 near.empty() ? help : fmt::format("did you mean \"--{}\"?", near));
-  }
-  if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr && !extras.empty()) {
-    return usage(fmt::format("unexpected argument \"{}\"", extras.front()), help);
-  }
-  if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr) {
-    const std::string_view name = leading_name(what);
-    if (what.find("missing") != std::string_view::npos) return usage(fmt::format("{} needs a value", name), help);
-    if (what.find("At Most") != std::string_view::npos)
-      return usage(fmt::format("{} is given more than once", name), help);
-    return usage(std::string(what), help);
-  }
-  if (dynamic_cast<const CLI::ExcludesError*>(&error) != nullptr) {
-    const std::size_t middle = what.find(" excludes ");
-    if (middle != std::string_view::npos) {
-      return usage(fmt::format("{} and {} exclude each other", what.substr(0, middle), what.substr(middle + 10)), help);
-    }
-  }
-  return usage(std::string(what), help);
-}
-
-// CLI11 takes a positional "[a,b]" for the two words a and b. Errors: usage, when it has done so.
-Result<void> refuse_lists(const CLI::App& app, const std::vector<std::string>& arguments) {
-  for (const std::string& word : arguments) {
-    if (!word.starts_with('[') || !word.ends_with(']')) continue;
-    const auto options = app.get_options();
-    const bool whole = std::any_of(options.begin(), options.end(),
-                                   [&](const CLI::Option* option) { return contains(option->results(), word); });
-    if (!whole) return fail(Code::usage, fmt::format("unexpected argument \"{}\"", word), app.get_name() + " --help");
-  }
-  return {};
 }
 
 }  // namespace
@@ -161,29 +101,6 @@ std::array<std::string_view, 2> command_words(std::span<const std::string> words
     i += flag ? std::max<std::size_t>(global_flag_words(word), 1) : 1;
   }
   return found;
-}
-
-Result<Parsed> parse_arguments(CLI::App& app, std::vector<std::string> arguments) {
-  // CLI11 would take `--flag=` for a flag whose value comes next.
-  for (std::size_t i = 0; i < arguments.size() && arguments[i] != "--"; ++i) {
-    if (!arguments[i].starts_with("--") || arguments[i].find('=') != arguments[i].size() - 1) continue;
-    arguments[i].pop_back();
-    arguments.insert(arguments.begin() + static_cast<std::ptrdiff_t>(i) + 1, std::string());
-    ++i;
-  }
-  try {
-    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));  // in the order CLI11 wants
-    TRY(refuse_lists(app, arguments));
-    return Parsed::run;
-  } catch (const CLI::CallForHelp&) {
-    return Parsed::short_help;
-  } catch (const CLI::CallForAllHelp&) {
-    return Parsed::long_help;
-  } catch (const CLI::CallForVersion&) {
-    return Parsed::version;
-  } catch (const CLI::ParseError& error) {
-    return std::unexpected(explain(app, error));
-  }
 }
 
 }  // namespace leat::tools

@@ -1,5 +1,5 @@
-// From the words of a command line to a command and its flags: which row of the table is meant, and what CLI11 makes of
-// the rest. Messages are ours; nothing of CLI11 escapes.
+// From the words of a command line to a command: which row of the table is meant. What is left of them is its arguments
+// (arguments.h).
 #pragma once
 
 #include <array>
@@ -10,10 +10,6 @@
 
 #include "leat/base/error.h"
 #include "tools/command.h"
-
-namespace CLI {  // NOLINT(readability-identifier-naming): the library is called so
-class App;
-}
 
 namespace leat::tools {
 
@@ -38,12 +34,6 @@ Result<Selection> select_command(std::span<const std::string> words, std::span<c
 // The first two words that are neither flags nor values of global flags: what select_command() looks for, also where it
 // fails. Empty where there are fewer.
 std::array<std::string_view, 2> command_words(std::span<const std::string> words);
-
-enum class Parsed { run, short_help, long_help, version };
-
-// Reads `arguments` into what `app` binds. Errors: usage, naming the flag, with the nearest flag or the command's help
-// as hint.
-Result<Parsed> parse_arguments(CLI::App& app, std::vector<std::string> arguments);
 
 // "leat topic create", "leat produce".
 std::string full_name(const CommandRow& row);

@@ -21,6 +21,18 @@ constexpr std::array kTable = {
                "leat consume readings -c alerts\n"
                "leat consume readings -Bd -O jsonl | leat produce copy --framing json",
                make_consume},
+    CommandRow{"", "copy", "copy topics between directories and clusters, each record once",
+               "leat copy ~/.local/share/leat /mnt/backup -d\n"
+               "leat copy /srv/leat kafka://broker:9092 readings alerts\n"
+               "leat copy kafka://broker:9092/readings /srv/leat -d --consumers\n"
+               "leat copy /srv/leat /mnt/backup -d -O json",
+               make_copy},
+    CommandRow{"", "process", "run records through the stages of a pipeline file",
+               "leat process pipeline.toml --check\n"
+               "leat process pipeline.toml\n"
+               "leat process pipeline.toml -d\n"
+               "leat process pipeline.toml --metrics 127.0.0.1:9090",
+               make_process},
     CommandRow{"topic", "create", "create topics",
                "leat topic create readings\n"
                "leat topic create readings -p 4 --compression-type lz4 --retention-time 7d\n"
@@ -76,6 +88,26 @@ constexpr std::array kTable = {
                "leat consumer seek alerts --to -1h --yes\n"
                "leat consumer seek alerts --to-file next --yes",
                make_consumer_seek},
+    CommandRow{"store", "serve", "keep the last value of each key of a topic in memory, and answer over HTTP",
+               "leat store serve prices --source quotes\n"
+               "curl http://127.0.0.1:8080/stores/prices/EURUSD\n"
+               "leat store serve prices --source quotes --value json --transform \"jq -c --unbuffered .price\"\n"
+               "leat store serve prices --source quotes --partitions 0,1 --replica-partitions 2,3\n"
+               "leat -D kafka://broker store serve prices --source quotes --listen 0.0.0.0:80 --token-file token",
+               make_store_serve},
+    CommandRow{"store", "get", "print the value of a key of a store, without its server",
+               "leat store get prices EURUSD\n"
+               "leat store get prices EURUSD -O json",
+               make_store_get},
+    CommandRow{"store", "scan", "print keys and values of a store, without its server",
+               "leat store scan prices\n"
+               "leat store scan prices --prefix EUR -O json\n"
+               "leat store scan prices --keys | sort | head",
+               make_store_scan},
+    CommandRow{"store", "stats", "show how large a store is, and how far it has come",
+               "leat store stats prices\n"
+               "leat store stats prices -O json",
+               make_store_stats},
     CommandRow{"inspect", "segments", "list the segment files of a topic",
                "leat inspect segments readings\n"
                "leat inspect segments readings -p 0 -O json",

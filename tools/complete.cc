@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <memory>
 
@@ -17,35 +16,30 @@ namespace {
 // The command line up to the word being typed, taken apart. Unlike the parser it never fails: half a line is the rule.
 class Line {
  public:
-  Line(std::span<const std::string> before, std::span<const CommandRow> table) : table_(table), app_(new CLI::App) {
-    app_->set_help_flag("-h");
-    app_->set_help_all_flag("--help");
-    add_global_options(*app_, flags_);
+  Line(std::span<const std::string> before, std::span<const CommandRow> table) : table_(table) {
+    options_->add_help(Option::Kind::short_help, "-h", "");
+    options_->add_help(Option::Kind::long_help, "--help", "");
+    add_global_options(*options_, flags_);
     for (const std::string& word : before) step(word);
   }
 
   const CommandRow* row() const { return row_; }
   const std::string& group() const { return group_; }
-  const CLI::App& app() const { return *app_; }
-  const CLI::Option* pending() const { return pending_; }  // the flag whose value comes next
-  bool flags_ended() const { return flags_ended_; }        // by --
+  const OptionSet& options() const { return *options_; }
+  const Option* pending() const { return pending_; }  // the flag whose value comes next
+  bool flags_ended() const { return flags_ended_; }   // by --
   const std::optional<std::string>& data_dir() const { return data_dir_; }
   std::size_t positionals() const { return positionals_; }
 
-  const CLI::Option* find(std::string_view name) const {
-    for (const CLI::Option* option : app_->get_options()) {
-      const bool found = name.starts_with("--") ? option->check_lname(std::string(name.substr(2)))
-                                                : option->check_sname(std::string(name.substr(1)));
-      if (found) return option;
-    }
+  const Option* find(std::string_view name) const {
+    for (const Option& option : options_->options())
+      if (option.has_name(name)) return &option;
     return nullptr;
   }
 
  private:
-  static bool takes_value(const CLI::Option& option) { return option.get_items_expected_max() > 0; }
-
-  void take_value(const CLI::Option& option, const std::string& value) {
-    if (option.check_sname("D")) data_dir_ = value;
+  void take_value(const Option& option, const std::string& value) {
+    if (option.has_name("-D")) data_dir_ = value;
     pending_ = nullptr;
   }
 
@@ -56,8 +50,8 @@ class Line {
       flags_ended_ = true;
     } else if (word.starts_with("--")) {
       const std::size_t equals = word.find('=');
-      const CLI::Option* option = find(word.substr(0, equals));
-      if (option == nullptr || !takes_value(*option)) return;
+      const Option* option = find(word.substr(0, equals));
+      if (option == nullptr || !option->takes_value()) return;
       if (equals == std::string::npos) {
         pending_ = option;
       } else {
@@ -65,8 +59,8 @@ class Line {
       }
     } else {
       for (std::size_t i = 1; i < word.size(); ++i) {
-        const CLI::Option* option = find(std::string{'-', word[i]});
-        if (option == nullptr || !takes_value(*option)) continue;
+        const Option* option = find(std::string{'-', word[i]});
+        if (option == nullptr || !option->takes_value()) continue;
         if (i + 1 == word.size()) {
           pending_ = option;
         } else {
@@ -79,6 +73,8 @@ class Line {
 
   void step_word(const std::string& word) {
     if (row_ != nullptr) {
+      // Its topics are those of the place it copies from.
+      if (row_->name == "copy" && positionals_ == 0) data_dir_ = word;
       ++positionals_;
       return;
     }
@@ -86,8 +82,8 @@ class Line {
       if (row.group == group_ && row.name == word) {
         row_ = &row;
         command_ = row.make();
-        app_ = std::make_unique<CLI::App>();
-        declare_options(*app_, *command_, flags_);
+        options_ = std::make_unique<OptionSet>(full_name(row));
+        declare_options(*options_, *command_, flags_);
         return;
       }
     }
@@ -97,10 +93,10 @@ class Line {
   std::span<const CommandRow> table_;
   GlobalFlags flags_;
   std::unique_ptr<Command> command_;
-  std::unique_ptr<CLI::App> app_;
+  std::unique_ptr<OptionSet> options_ = std::make_unique<OptionSet>("leat");
   const CommandRow* row_ = nullptr;
   std::string group_;
-  const CLI::Option* pending_ = nullptr;
+  const Option* pending_ = nullptr;
   bool flags_ended_ = false;
   std::optional<std::string> data_dir_;
   std::size_t positionals_ = 0;
@@ -124,27 +120,29 @@ class Candidates {
 };
 
 // What fits in the place of `placeholder`; each word is offered with `prefix` before it.
-void add_values(Candidates& candidates, const Line& line, const std::string& placeholder, const CLI::Option& option,
+void add_values(Candidates& candidates, const Line& line, const std::string& placeholder, const Option& option,
                 const std::string& prefix, const NameSources& sources) {
   const auto add_all = [&](const std::vector<std::string>& words) {
     for (const std::string& word : words) candidates.add(prefix + word);
   };
   // Of "start|end|N|TIME" only the words can be offered.
-  const auto add_words = [&](const std::vector<std::string>& choices) {
-    for (const std::string& choice : choices) {
+  const auto add_words = [&](std::string_view choices) {
+    while (!choices.empty()) {
+      const std::string choice(choices.substr(0, choices.find('|')));
+      choices.remove_prefix(std::min(choices.size(), choice.size() + 1));
       if (choice[0] >= 'a' && choice[0] <= 'z') candidates.add(prefix + choice);
     }
   };
   const bool choices = placeholder.find('|') != std::string::npos && (placeholder[0] < 'A' || placeholder[0] > 'Z');
   const bool names_topic = placeholder.starts_with("TOPIC") ||
                            (placeholder == "NAME" && line.group() == "topic" && line.row()->name != "create");
-  const bool names_consumer = option.check_lname("consumer") ||
+  const bool names_consumer = option.has_name("--consumer") ||
                               (placeholder == "NAME" && (line.group() == "consumer" || line.row()->name == "consumer"));
   if (choices) {
-    add_words(CLI::detail::split(placeholder, '|'));
-  } else if (placeholder.starts_with("FILE") || placeholder.starts_with("PATH")) {
+    add_words(placeholder);
+  } else if (placeholder.starts_with("FILE") || placeholder.starts_with("PATH") || placeholder == "PIPELINE") {
     candidates.add_directive(":files");
-  } else if (placeholder.starts_with("DIR")) {
+  } else if (placeholder.starts_with("DIR") || placeholder == "SRC" || placeholder == "DST") {
     candidates.add_directive(":dirs");
   } else if (names_topic) {
     add_all(sources.topics(line.data_dir()));
@@ -158,11 +156,11 @@ void add_values(Candidates& candidates, const Line& line, const std::string& pla
   }
 }
 
-void add_flags(Candidates& candidates, const CLI::App& app) {
-  for (const CLI::Option* option : app.get_options()) {
-    if (option->get_group().empty()) continue;  // hidden
-    for (const std::string& name : option->get_lnames()) candidates.add("--" + name, option->get_description());
-    for (const std::string& name : option->get_snames()) candidates.add("-" + name, option->get_description());
+void add_flags(Candidates& candidates, const OptionSet& options) {
+  for (const Option& option : options.options()) {
+    if (option.heading().empty()) continue;  // hidden
+    for (const std::string& name : option.long_names()) candidates.add("--" + name, option.help());
+    for (const std::string& name : option.short_names()) candidates.add("-" + name, option.help());
   }
 }
 
@@ -179,17 +177,14 @@ void add_commands(Candidates& candidates, std::span<const CommandRow> table, std
 }
 
 // The positional that the next word belongs to: the last one takes all that are left.
-const CLI::Option* next_positional(const Line& line) {
-  const CLI::Option* found = nullptr;
+const Option* next_positional(const Line& line) {
   std::size_t left = line.positionals();
-  for (const CLI::Option* option : line.app().get_options()) {
-    if (!option->get_positional()) continue;
-    found = option;
-    if (option->get_items_expected_max() > 1 || left == 0) return found;
+  for (const Option& option : line.options().options()) {
+    if (!option.is_positional()) continue;
+    if (option.takes_many() || left == 0) return &option;
     --left;
-    found = nullptr;
   }
-  return found;
+  return nullptr;
 }
 
 }  // namespace
@@ -199,21 +194,21 @@ std::vector<std::string> complete_line(std::span<const std::string> before, cons
   const Line line(before, table);
   Candidates candidates(current);
   const std::size_t equals = current.find('=');
-  if (const CLI::Option* option = line.pending()) {
-    add_values(candidates, line, option->get_type_name(), *option, "", sources);
+  if (const Option* option = line.pending()) {
+    add_values(candidates, line, option->placeholder(), *option, "", sources);
   } else if (!line.flags_ended() && current.starts_with("--") && equals != std::string::npos) {
-    const CLI::Option* named = line.find(current.substr(0, equals));
+    const Option* named = line.find(current.substr(0, equals));
     if (named != nullptr) {
-      add_values(candidates, line, named->get_type_name(), *named, current.substr(0, equals + 1), sources);
+      add_values(candidates, line, named->placeholder(), *named, current.substr(0, equals + 1), sources);
     }
   } else if (!line.flags_ended() && current.starts_with('-')) {
-    add_flags(candidates, line.app());
+    add_flags(candidates, line.options());
   } else if (line.row() == nullptr) {
     add_commands(candidates, table, line.group());
   } else if (line.row()->name == "help" && line.row()->group.empty()) {
     add_commands(candidates, table, line.positionals() == 0 ? std::string_view{} : std::string_view(before.back()));
-  } else if (const CLI::Option* positional = next_positional(line)) {
-    add_values(candidates, line, positional->get_name(true), *positional, "", sources);
+  } else if (const Option* positional = next_positional(line)) {
+    add_values(candidates, line, positional->names(), *positional, "", sources);
   }
   return candidates.take();
 }

@@ -1,5 +1,4 @@
 // `leat completions SHELL`: the completion files, which are part of the binary, and the candidates that they ask for.
-#include <CLI/CLI.hpp>
 
 #include "completion_texts.h"
 #include "tools/commands.h"
@@ -43,10 +42,10 @@ std::vector<std::string> consumer_names(const std::optional<std::string>& data_d
 
 class Completions : public Command {
  public:
-  void add_options(CLI::App& app) override {
-    add_names(app, "SHELL", words_, "bash, zsh or fish");
+  void add_options(OptionSet& options) override {
+    add_names(options, "SHELL", words_, "bash, zsh or fish");
     // Asked by the completion files: candidates for the last of the words.
-    app.add_flag("--for-line", for_line_)->group("");
+    options.add_flag("--for-line", for_line_)->group("");
   }
 
   Result<void> run(Context&) override {

@@ -11,6 +11,7 @@
 #include <cstdlib>
 
 #include "leat/base/units.h"
+#include "tools/store_setting_rows.h"
 
 namespace leat::tools {
 namespace {
@@ -102,10 +103,12 @@ std::unexpected<Error> refuse_at(std::string_view path, const TomlEntry& entry, 
               near.empty() ? "" : fmt::format("did you mean \"{}\"?", near));
 }
 
-// Every key of the file must be a known one in [defaults], or in [kafka], whose keys librdkafka knows.
+// Every key of the file must be a known one in [defaults] or [store], or in [kafka], whose keys librdkafka knows.
 Result<void> check_keys(std::span<const TomlEntry> file, std::string_view path) {
-  constexpr std::array<std::string_view, 2> kTables = {"defaults", "kafka"};
+  constexpr std::array<std::string_view, 3> kTables = {"defaults", "kafka", "store"};
   std::vector<std::string_view> known;
+  std::vector<std::string_view> known_of_store;
+  for (const StoreSettingRow& row : kStoreSettings) known_of_store.push_back(row.key);
   for (const SettingRow& row : kSettings) known.push_back(row.key);
   for (const TomlEntry& entry : file) {
     const std::string_view full = entry.key;
@@ -119,12 +122,14 @@ Result<void> check_keys(std::span<const TomlEntry> file, std::string_view path) 
     }
     const std::string_view table = full.substr(0, dot);
     if (table == kTables[1]) continue;
-    if (table != kTables[0]) {
+    const bool of_store = table == kTables[2];
+    if (table != kTables[0] && !of_store) {
       return refuse_at(path, entry, fmt::format("unknown table \"{}\"", table), nearest(table, kTables));
     }
     const std::string_view key = full.substr(std::min(dot + 1, full.size()));
-    if (empty_table || std::find(known.begin(), known.end(), key) != known.end()) continue;
-    return refuse_at(path, entry, fmt::format("unknown key \"{}\"", key), nearest(key, known));
+    const auto& here = of_store ? known_of_store : known;
+    if (empty_table || std::find(here.begin(), here.end(), key) != here.end()) continue;
+    return refuse_at(path, entry, fmt::format("unknown key \"{}\"", key), nearest(key, here));
   }
   return {};
 }
@@ -176,9 +181,15 @@ Result<Settings> resolve_settings(const GlobalFlags& flags, const Environment& e
   Settings settings;
   settings.globals.yes = flags.yes;
   constexpr std::string_view kKafkaTable = "kafka.";
+  constexpr std::string_view kStoreTable = "store.";
   for (const TomlEntry& entry : file) {
-    if (!entry.key.starts_with(kKafkaTable) || std::holds_alternative<std::monostate>(entry.value)) continue;
-    settings.kafka.emplace_back(entry.key.substr(kKafkaTable.size()), value_text(entry));
+    if (std::holds_alternative<std::monostate>(entry.value)) continue;
+    if (entry.key.starts_with(kKafkaTable))
+      settings.kafka.emplace_back(entry.key.substr(kKafkaTable.size()), value_text(entry));
+    if (entry.key.starts_with(kStoreTable)) {
+      settings.store.push_back({entry.key.substr(kStoreTable.size()), value_text(entry),
+                                fmt::format("{}:{}:{}", file_path, entry.line, entry.column)});
+    }
   }
   for (const SettingRow& row : kSettings) {
     SettingOrigin setting{std::string(row.key), std::string(row.built_in), "built-in"};

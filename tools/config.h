@@ -1,4 +1,4 @@
-// Settings: what each one is called, where its value comes from, and the Globals that follow. Knows nothing of CLI11.
+// Settings: what each one is called, where its value comes from, and the Globals that follow.
 #pragma once
 
 #include <functional>
@@ -30,6 +30,7 @@ struct Settings {
   Globals globals;
   std::vector<SettingOrigin> origins;
   std::vector<std::pair<std::string, std::string>> kafka = {};  // properties in the table [kafka]
+  std::vector<SettingOrigin> store = {};                        // what the table [store] says
 };
 
 // The environment: a variable's value, or nothing where it is unset or empty.

@@ -1,5 +1,4 @@
 // `leat config show`: every setting as it is in force here.
-#include <CLI/CLI.hpp>
 
 #include "tools/commands.h"
 #include "tools/options.h"
@@ -9,9 +8,9 @@ namespace {
 
 class ConfigShow : public Command {
  public:
-  void add_options(CLI::App& app) override {
-    app.add_flag("--origin", with_origin_, "also where each value comes from");
-    add_list_format(app, format_);
+  void add_options(OptionSet& options) override {
+    options.add_flag("--origin", with_origin_, "also where each value comes from");
+    add_list_format(options, format_);
   }
 
   Result<void> run(Context& context) override {

@@ -1,7 +1,6 @@
 // `leat consume`: its flags, and the chain from them to a session.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <csignal>
 
@@ -34,11 +33,11 @@ std::array<std::pair<std::string_view, std::optional<T>>, N> choices_of(const st
 
 class Consume final : public Command {
  public:
-  void add_options(CLI::App& app) override {
-    add_names(app, "TOPIC", topics_, "the topics to read")->required();
-    add_range_options(app);
-    add_durable_options(app);
-    add_output_options(app);
+  void add_options(OptionSet& options) override {
+    add_names(options, "TOPIC", topics_, "the topics to read")->required();
+    add_range_options(options);
+    add_durable_options(options);
+    add_output_options(options);
   }
 
   Result<void> run(Context& context) override {
@@ -50,50 +49,51 @@ class Consume final : public Command {
   }
 
  private:
-  void add_range_options(CLI::App& app) {
-    const auto in_group = [](CLI::Option* option) { option->group(kRangeGroup); };
-    in_group(app.add_flag("-B,--beginning", range_.beginning, "start at the beginning of the log"));
-    in_group(add_count(app, "-H,--head", range_.head, "start N records after the beginning"));
-    in_group(add_count(app, "-T,--tail", range_.tail, "start with the last N records of each partition"));
-    in_group(add_count(app, "--start", range_.start, "start at offset N"));
-    in_group(add_time(app, "--since", range_.since, "start with the first record of this time"));
-    in_group(add_count(app, "--end", range_.end, "end behind offset N of each partition"));
-    in_group(add_time(app, "--until", range_.until, "leave out records of this time and later"));
-    in_group(app.add_flag("-d,--disable-continuous", no_follow_, "end when all that is there now has been read"));
-    in_group(add_count(app, "-n,--count", records_max_, "end after N records in total"));
-    in_group(add_duration(app, "--idle-timeout", idle_timeout_, "end when nothing came for so long"));
-    in_group(add_partitions(app, partitions_, "read this partition only (repeatable)"));
-    in_group(app.add_flag("-A,--all-partitions", all_partitions_, "read all partitions, as is the default"));
-    in_group(add_text(app, "--key-filter", key_filter_, "only records with exactly this key", "KEY"));
+  void add_range_options(OptionSet& options) {
+    const auto in_group = [](Option* option) { option->group(kRangeGroup); };
+    in_group(options.add_flag("-B,--beginning", range_.beginning, "start at the beginning of the log"));
+    in_group(add_count(options, "-H,--head", range_.head, "start N records after the beginning"));
+    in_group(add_count(options, "-T,--tail", range_.tail, "start with the last N records of each partition"));
+    in_group(add_count(options, "--start", range_.start, "start at offset N"));
+    in_group(add_time(options, "--since", range_.since, "start with the first record of this time"));
+    in_group(add_count(options, "--end", range_.end, "end behind offset N of each partition"));
+    in_group(add_time(options, "--until", range_.until, "leave out records of this time and later"));
+    in_group(options.add_flag("-d,--disable-continuous", no_follow_, "end when all that is there now has been read"));
+    in_group(add_count(options, "-n,--count", records_max_, "end after N records in total"));
+    in_group(add_duration(options, "--idle-timeout", idle_timeout_, "end when nothing came for so long"));
+    in_group(add_partitions(options, partitions_, "read this partition only (repeatable)"));
+    in_group(options.add_flag("-A,--all-partitions", all_partitions_, "read all partitions, as is the default"));
+    in_group(add_text(options, "--key-filter", key_filter_, "only records with exactly this key", "KEY"));
     constexpr std::array<std::pair<std::string_view, Isolation>, 2> kIsolations = {
         {{"read_committed", Isolation::read_committed}, {"read_uncommitted", Isolation::read_uncommitted}}};
-    in_group(add_choice(app, "--isolation", isolation_, kIsolations, "show records before they are durable, or not"));
     in_group(
-        app.add_flag("--strict", strict_, "fail when the start has been trimmed away, instead of going on behind"));
+        add_choice(options, "--isolation", isolation_, kIsolations, "show records before they are durable, or not"));
+    in_group(
+        options.add_flag("--strict", strict_, "fail when the start has been trimmed away, instead of going on behind"));
   }
 
-  void add_durable_options(CLI::App& app) {
-    const auto in_group = [](CLI::Option* option) { option->group(kDurableGroup); };
-    in_group(add_text(app, "-c,--consumer", consumer_, "remember under this name how far it was read", "NAME"));
+  void add_durable_options(OptionSet& options) {
+    const auto in_group = [](Option* option) { option->group(kDurableGroup); };
+    in_group(add_text(options, "-c,--consumer", consumer_, "remember under this name how far it was read", "NAME"));
     constexpr std::array<std::pair<std::string_view, std::optional<OffsetStrategy>>, 3> kStrategies = {
         {{"auto", OffsetStrategy::automatic}, {"manual", OffsetStrategy::manual}, {"none", OffsetStrategy::none}}};
-    in_group(add_choice(app, "--offset-strategy", strategy_, kStrategies,
+    in_group(add_choice(options, "--offset-strategy", strategy_, kStrategies,
                         "commit what was written out (auto), or nothing; none does not claim partitions either"));
-    in_group(add_duration(app, "--offset-flush", offset_flush_, "how often auto commits (default: 2s)"));
-    in_group(app.add_flag("--reset", reset_, "start where the start flag says, not at the stored offset"));
-    in_group(add_text(app, "--offsets-out", offsets_out_, "at the end, write the next offsets to FILE", "FILE"));
+    in_group(add_duration(options, "--offset-flush", offset_flush_, "how often auto commits (default: 2s)"));
+    in_group(options.add_flag("--reset", reset_, "start where the start flag says, not at the stored offset"));
+    in_group(add_text(options, "--offsets-out", offsets_out_, "at the end, write the next offsets to FILE", "FILE"));
   }
 
-  void add_output_options(CLI::App& app) {
-    const auto in_group = [](CLI::Option* option) { option->group(kOutputGroup); };
-    in_group(add_choice(app, "-O,--output", output_.format, choices_of<OutputFormat>(kOutputFormatNames),
+  void add_output_options(OptionSet& options) {
+    const auto in_group = [](Option* option) { option->group(kOutputGroup); };
+    in_group(add_choice(options, "-O,--output", output_.format, choices_of<OutputFormat>(kOutputFormatNames),
                         "how records are printed (default: dynamic)"));
-    in_group(app.add_flag("-k,--key-value", output_.keys, "print [KEY] before the value"));
-    in_group(add_text(app, "-F,--format", output_.record_template,
+    in_group(options.add_flag("-k,--key-value", output_.keys, "print [KEY] before the value"));
+    in_group(add_text(options, "-F,--format", output_.record_template,
                       "a line with {{key}} {{value}} {{offset}} {{partition}} {{time}} {{topic}}", "TEMPLATE"));
-    in_group(add_choice(app, "--framing", output_.framing, choices_of<ValueFraming>(kValueFramingNames),
+    in_group(add_choice(options, "--framing", output_.framing, choices_of<ValueFraming>(kValueFramingNames),
                         "values only, told apart like this"));
-    in_group(app.add_flag("--unbuffered", unbuffered_, "write each record at once"));
+    in_group(options.add_flag("--unbuffered", unbuffered_, "write each record at once"));
   }
 
   // What the flags say together, before anything is opened.

@@ -220,11 +220,12 @@ Result<void> ConsumeSession::settle_all() {
 }
 
 // Another member goes on where this one has got to.
-Result<void> ConsumeSession::let_go(std::span<const Position> positions) {
+Result<std::vector<Position>> ConsumeSession::let_go(std::span<const Position> positions) {
   auto flushed = settle_all();
   TRY(commit());
   for (const Position& position : positions) delivery_.forget(position);
-  return flushed;
+  if (!flushed) return std::unexpected(std::move(flushed).error());
+  return std::vector(positions.begin(), positions.end());
 }
 
 void ConsumeSession::show_notices() {

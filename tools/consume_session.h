@@ -74,7 +74,7 @@ class ConsumeSession {
   Result<void> commit();
   Result<void> finish();
   Result<void> settle_all();
-  Result<void> let_go(std::span<const Position> positions);
+  Result<std::vector<Position>> let_go(std::span<const Position> positions);
   void show_events();
   std::uint64_t written() const { return out_.written() - written_before_; }
   std::uint64_t accepted() const;

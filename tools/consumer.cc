@@ -1,8 +1,6 @@
 // `leat consumer list|delete`: the offsets that consumers have stored.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
-
 #include "tools/commands.h"
 #include "tools/options.h"
 #include "tools/several.h"
@@ -13,11 +11,11 @@ namespace {
 
 class ConsumerList : public Command {
  public:
-  void add_options(CLI::App& app) override {
-    add_text(app, "-t,--topic", topic_, "only consumers of this topic", "TOPIC");
-    app.add_flag("--lag", with_lag_, "also how many records each has not read yet");
-    auto* format = add_list_format(app, format_);
-    app.add_flag("--names", names_only_, "only the names, one a line")->excludes(format);
+  void add_options(OptionSet& options) override {
+    add_text(options, "-t,--topic", topic_, "only consumers of this topic", "TOPIC");
+    options.add_flag("--lag", with_lag_, "also how many records each has not read yet");
+    auto* format = add_list_format(options, format_);
+    options.add_flag("--names", names_only_, "only the names, one a line")->excludes(format);
   }
 
   Result<void> run(Context& context) override {
@@ -48,13 +46,13 @@ class ConsumerList : public Command {
 
 class ConsumerDelete : public Command {
  public:
-  void add_options(CLI::App& app) override {
-    add_names(app, "NAME", names_, "names of the consumers")->required();
-    add_text(app, "-t,--topic", topic_, "only its offsets on this topic", "TOPIC");
-    add_partitions(app, partitions_, "only its offset on this partition (repeatable)");
-    app.add_flag("-c,--continue-on-error", continue_on_error_, "go on with the next consumer after a failure");
-    app.add_flag("--if-exists", if_exists_, "a consumer that does not exist is no error");
-    app.add_flag("-d,--dry-run", dry_run_, "only say what would be done");
+  void add_options(OptionSet& options) override {
+    add_names(options, "NAME", names_, "names of the consumers")->required();
+    add_text(options, "-t,--topic", topic_, "only its offsets on this topic", "TOPIC");
+    add_partitions(options, partitions_, "only its offset on this partition (repeatable)");
+    options.add_flag("-c,--continue-on-error", continue_on_error_, "go on with the next consumer after a failure");
+    options.add_flag("--if-exists", if_exists_, "a consumer that does not exist is no error");
+    options.add_flag("-d,--dry-run", dry_run_, "only say what would be done");
   }
 
   Result<void> run(Context& context) override {

@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <array>
 
 #include "leat/log/topic_settings.h"
@@ -63,9 +62,9 @@ std::vector<Row> partition_rows(const ConsumerDescription& consumer) {
 
 class ConsumerDescribe : public Command {
  public:
-  void add_options(CLI::App& app) override {
-    add_name(app, name_, "name of the consumer");
-    add_list_format(app, format_);
+  void add_options(OptionSet& options) override {
+    add_name(options, name_, "name of the consumer");
+    add_list_format(options, format_);
   }
 
   Result<void> run(Context& context) override {

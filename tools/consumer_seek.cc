@@ -1,7 +1,6 @@
 // `leat consumer seek`: where a consumer goes on reading.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 
 #include "leat/base/units.h"
@@ -15,21 +14,21 @@ namespace {
 
 class ConsumerSeek : public Command {
  public:
-  void add_options(CLI::App& app) override {
-    add_name(app, name_, "name of the consumer");
-    auto* to = add_parsed(app, "--to", target_,
+  void add_options(OptionSet& options) override {
+    add_name(options, name_, "name of the consumer");
+    auto* to = add_parsed(options, "--to", target_,
                           "the next record to read: an offset, so many on or back, or the first of a time (an epoch "
                           "time as @1732150000)",
                           "start|end|N|+N|-N|TIME",
                           [](std::string_view name, const std::string& text) { return parse_target(name, text); });
-    auto* file =
-        add_text(app, "--to-file", file_, "lines TOPIC PARTITION OFFSET, as consume --offsets-out writes them", "FILE")
-            ->excludes(to);
-    add_text(app, "-t,--topic", topic_, "only on this topic; makes the consumer where there is none", "TOPIC")
+    auto* file = add_text(options, "--to-file", file_,
+                          "lines TOPIC PARTITION OFFSET, as consume --offsets-out writes them", "FILE")
+                     ->excludes(to);
+    add_text(options, "-t,--topic", topic_, "only on this topic; makes the consumer where there is none", "TOPIC")
         ->excludes(file);
-    add_partitions(app, partitions_, "only this partition of the topic (repeatable)")->excludes(file);
-    app.add_flag("-d,--dry-run", dry_run_, "only say what would be done");
-    add_list_format(app, format_);
+    add_partitions(options, partitions_, "only this partition of the topic (repeatable)")->excludes(file);
+    options.add_flag("-d,--dry-run", dry_run_, "only say what would be done");
+    add_list_format(options, format_);
   }
 
   Result<void> run(Context& context) override {

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 
 #include "tools/command_line.h"
@@ -54,20 +53,17 @@ std::size_t name_width(const std::vector<Entry>& entries) {
   return width;
 }
 
-std::string positional_text(const CLI::Option& option) {
-  std::string text = option.get_name(true);
-  if (option.get_items_expected_max() > 1) text += "...";
-  return option.get_required() ? text : "[" + text + "]";
+std::string positional_text(const Option& option) {
+  const std::string text = option.names() + (option.takes_many() ? "..." : "");
+  return option.is_required() ? text : "[" + text + "]";
 }
 
-Entry option_entry(const CLI::Option& option) {
+Entry option_entry(const Option& option) {
   std::string name;
-  for (const std::string& short_name : option.get_snames()) name += (name.empty() ? "-" : ", -") + short_name;
-  for (const std::string& long_name : option.get_lnames()) {
-    name += (name.empty() ? "    --" : ", --") + long_name;
-  }
-  if (!option.get_type_name().empty() && option.get_items_expected_max() > 0) name += " " + option.get_type_name();
-  return {name, option.get_description()};
+  for (const std::string& short_name : option.short_names()) name += (name.empty() ? "-" : ", -") + short_name;
+  for (const std::string& long_name : option.long_names()) name += (name.empty() ? "    --" : ", --") + long_name;
+  if (!option.placeholder().empty() && option.takes_value()) name += " " + option.placeholder();
+  return {name, option.help()};
 }
 
 // The heading that a command opens in the overview, by its first word; the others stand under the one before.
@@ -75,6 +71,7 @@ std::string_view heading(std::string_view word) {
   if (word == "produce") return "Records";
   if (word == "topic") return "Topics and partitions";
   if (word == "consumer") return "Consumers";
+  if (word == "store") return "Stores";
   if (word == "inspect") return "Looking inside";
   if (word == "check") return "Monitoring";
   if (word == "bench") return "Measuring";
@@ -84,11 +81,10 @@ std::string_view heading(std::string_view word) {
 
 std::string global_text() {
   GlobalFlags flags;
-  CLI::App app;
-  app.set_help_flag();
-  add_global_options(app, flags);
+  OptionSet options("leat");
+  add_global_options(options, flags);
   std::vector<Entry> entries;
-  for (const CLI::Option* option : app.get_options()) entries.push_back(option_entry(*option));
+  for (const Option& option : options.options()) entries.push_back(option_entry(option));
   entries.push_back({"-h, --help", "help; --help begins with examples"});
   entries.push_back({"-V, --version", "print the version"});
   return columns(entries, name_width(entries));
@@ -125,7 +121,7 @@ std::string group_text(std::span<const CommandRow> table, std::string_view group
                      group, columns(entries, name_width(entries)), group);
 }
 
-std::string command_text(const CommandRow& row, const CLI::App& app, bool examples) {
+std::string command_text(const CommandRow& row, const OptionSet& options, bool examples) {
   std::string text;
   if (examples) {
     text += fmt::format("{}: {}\n\nExamples:\n", full_name(row), row.summary);
@@ -141,15 +137,15 @@ std::string command_text(const CommandRow& row, const CLI::App& app, bool exampl
   std::vector<Entry> own;
   std::vector<Entry> global;
   std::string usage = fmt::format("Usage: {} [OPTIONS]", full_name(row));
-  for (const CLI::Option* option : app.get_options()) {
-    if (option->get_group().empty()) continue;  // hidden
-    if (option->get_positional()) {
-      usage += " " + positional_text(*option);
-      positionals.push_back({option->get_name(true), option->get_description()});
-    } else if (option->get_group() == kGlobalGroup) {
-      global.push_back(option_entry(*option));
+  for (const Option& option : options.options()) {
+    if (option.heading().empty()) continue;  // hidden
+    if (option.is_positional()) {
+      usage += " " + positional_text(option);
+      positionals.push_back({option.names(), option.help()});
+    } else if (option.heading() == kGlobalGroup) {
+      global.push_back(option_entry(option));
     } else {
-      own.push_back(option_entry(*option));
+      own.push_back(option_entry(option));
     }
   }
   const std::size_t width = std::max({name_width(positionals), name_width(own), name_width(global)});
@@ -162,12 +158,12 @@ std::string command_text(const CommandRow& row, const CLI::App& app, bool exampl
   return text;
 }
 
-void declare_options(CLI::App& app, Command& command, GlobalFlags& flags) {
-  app.set_help_flag("-h", "short help")->group(kGlobalGroup);
-  app.set_help_all_flag("--help", "help that begins with examples")->group(kGlobalGroup);
-  command.add_options(app);
-  add_global_options(app, flags);
-  app.set_version_flag("-V,--version", version_line, "print the version")->group(kGlobalGroup);
+void declare_options(OptionSet& options, Command& command, GlobalFlags& flags) {
+  options.add_help(Option::Kind::short_help, "-h", "short help")->group(kGlobalGroup);
+  options.add_help(Option::Kind::long_help, "--help", "help that begins with examples")->group(kGlobalGroup);
+  command.add_options(options);
+  add_global_options(options, flags);
+  options.add_help(Option::Kind::version, "-V,--version", "print the version")->group(kGlobalGroup);
 }
 
 namespace {
@@ -175,8 +171,8 @@ namespace {
 // `leat help [COMMAND]`.
 class Help : public Command {
  public:
-  void add_options(CLI::App& app) override {
-    add_names(app, "COMMAND", words_, "a command, or the first word of several");
+  void add_options(OptionSet& options) override {
+    add_names(options, "COMMAND", words_, "a command, or the first word of several");
   }
 
   Result<void> run(Context&) override {
@@ -186,9 +182,9 @@ class Help : public Command {
     if (selection.kind != Selection::Kind::command) return out().write(overview_text(table));
     const auto command = selection.row->make();
     GlobalFlags flags;
-    CLI::App app("", full_name(*selection.row));
-    declare_options(app, *command, flags);
-    return out().write(command_text(*selection.row, app, true));
+    OptionSet options(full_name(*selection.row));
+    declare_options(options, *command, flags);
+    return out().write(command_text(*selection.row, options, true));
   }
 
  private:

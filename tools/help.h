@@ -7,10 +7,6 @@
 
 #include "tools/command.h"
 
-namespace CLI {  // NOLINT(readability-identifier-naming): the library is called so
-class App;
-}
-
 namespace leat::tools {
 
 struct GlobalFlags;
@@ -22,10 +18,10 @@ std::string overview_text(std::span<const CommandRow> table);
 std::string group_text(std::span<const CommandRow> table, std::string_view group);
 
 // One command: usage and flags; with `examples`, what it is and how it is used first.
-std::string command_text(const CommandRow& row, const CLI::App& app, bool examples);
+std::string command_text(const CommandRow& row, const OptionSet& options, bool examples);
 
-// Names `app` after the command and declares its flags, -h, --help, -V and the global ones. They are bound to `command`
-// and `flags`, which must outlive it.
-void declare_options(CLI::App& app, Command& command, GlobalFlags& flags);
+// Names `options` after the command and declares its flags, -h, --help, -V and the global ones. They are bound to
+// `command` and `flags`, which must outlive it.
+void declare_options(OptionSet& options, Command& command, GlobalFlags& flags);
 
 }  // namespace leat::tools

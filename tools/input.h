@@ -13,9 +13,9 @@
 #include "leat/base/clock.h"
 #include "leat/base/error.h"
 #include "leat/log/record.h"
+#include "leat/pipe/json_record.h"
 #include "tools/input_framing.h"
 #include "tools/input_source.h"
-#include "tools/json_record.h"
 
 namespace leat::tools {
 

@@ -1,8 +1,6 @@
 // `leat inspect segments|dump|index`: the files of a topic's partitions, as they are.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
-
 #include "leat/log/inspection.h"
 #include "tools/commands.h"
 #include "tools/hex_dump.h"
@@ -16,12 +14,12 @@ namespace {
 // What the three have in common: which partitions and offsets are looked at, and how findings end the command.
 class Inspect : public Command {
  public:
-  void add_options(CLI::App& app) override {
-    add_topic(app, topic_);
-    add_partitions(app, partitions_, "only this partition (repeatable)");
-    add_count(app, "--from", from_, "only what holds this offset or a later one");
-    add_count(app, "--to", to_, "only up to this offset, inclusive");
-    add_list_format(app, format_);
+  void add_options(OptionSet& options) override {
+    add_topic(options, topic_);
+    add_partitions(options, partitions_, "only this partition (repeatable)");
+    add_count(options, "--from", from_, "only what holds this offset or a later one");
+    add_count(options, "--to", to_, "only up to this offset, inclusive");
+    add_list_format(options, format_);
   }
 
   Result<void> run(Context& context) override {
@@ -94,10 +92,10 @@ class InspectSegments : public Inspect {
 
 class InspectDump : public Inspect {
  public:
-  void add_options(CLI::App& app) override {
-    Inspect::add_options(app);
-    app.add_flag("--deep", deep_, "decode every record too");
-    app.add_flag("--hex", hex_, "every field of every batch, with its bytes and what they mean; damaged ones too");
+  void add_options(OptionSet& options) override {
+    Inspect::add_options(options);
+    options.add_flag("--deep", deep_, "decode every record too");
+    options.add_flag("--hex", hex_, "every field of every batch, with its bytes and what they mean; damaged ones too");
   }
 
  private:

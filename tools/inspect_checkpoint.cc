@@ -1,8 +1,6 @@
 // `leat inspect checkpoint|keygen`: what a log's trees are at a moment, signed by whoever vouches for it.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
-
 #include "leat/log/proof_tree.h"
 #include "tools/checkpoint_note.h"
 #include "tools/commands.h"
@@ -16,14 +14,14 @@ namespace {
 
 class InspectCheckpoint : public Command {
  public:
-  void add_options(CLI::App& app) override {
+  void add_options(OptionSet& options) override {
     constexpr std::array<std::pair<std::string_view, ListFormat>, 2> kFormats = {
         {{"text", ListFormat::table}, {"json", ListFormat::json}}};
-    add_topic(app, topic_);
-    add_partitions(app, partitions_, "only this partition (repeatable)");
-    add_text(app, "--sign", signing_key_, "sign with this key, made by leat inspect keygen", "FILE");
-    add_count(app, "--size", size_, "size of the tree (default: all durable records)");
-    add_choice(app, "-O,--output", format_, kFormats, "print notes (default) or JSON");
+    add_topic(options, topic_);
+    add_partitions(options, partitions_, "only this partition (repeatable)");
+    add_text(options, "--sign", signing_key_, "sign with this key, made by leat inspect keygen", "FILE");
+    add_count(options, "--size", size_, "size of the tree (default: all durable records)");
+    add_choice(options, "-O,--output", format_, kFormats, "print notes (default) or JSON");
   }
 
   Result<void> run(Context& context) override {
@@ -71,9 +69,9 @@ class InspectCheckpoint : public Command {
 
 class InspectKeygen : public Command {
  public:
-  void add_options(CLI::App& app) override {
-    add_name(app, name_, "what signatures by the key are called, such as example.com/log");
-    add_text(app, "--out", path_, "where the secret key goes; its public half goes beside it, as FILE.pub", "FILE")
+  void add_options(OptionSet& options) override {
+    add_name(options, name_, "what signatures by the key are called, such as example.com/log");
+    add_text(options, "--out", path_, "where the secret key goes; its public half goes beside it, as FILE.pub", "FILE")
         ->required();
   }
 

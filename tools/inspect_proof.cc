@@ -1,7 +1,6 @@
 // `leat inspect proof`: makes proofs about records, checks them, and exports all that outside verifiers need.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 
 #include "leat/base/units.h"
@@ -18,8 +17,8 @@
 namespace leat::tools {
 namespace {
 
-CLI::Option* add_hash(CLI::App& app, const std::string& names, std::optional<Hash>& value, const std::string& help) {
-  return add_parsed(app, names, value, help, "HEX", [](std::string_view, const std::string& text) -> Result<Hash> {
+Option* add_hash(OptionSet& options, const std::string& names, std::optional<Hash>& value, const std::string& help) {
+  return add_parsed(options, names, value, help, "HEX", [](std::string_view, const std::string& text) -> Result<Hash> {
     const auto hash = parse_hash(text);
     if (!hash) return fail(Code::usage, fmt::format("\"{}\" is not a hash of 64 hexadecimal digits", text));
     return *hash;
@@ -28,23 +27,23 @@ CLI::Option* add_hash(CLI::App& app, const std::string& names, std::optional<Has
 
 class InspectProof : public Command {
  public:
-  void add_options(CLI::App& app) override {
-    auto* topic = app.add_option("TOPIC", topic_, "name of the topic")->type_name("");
-    auto* offset = add_count(app, "OFFSET", offset_, "offset of the record that is to be proved")->type_name("");
-    auto* partition = add_partitions(app, partitions_, "the partition, where the topic has several");
-    auto* size = add_count(app, "--size", size_, "size of the tree (default: all durable records)");
-    auto* consistency = add_sizes(app);
+  void add_options(OptionSet& options) override {
+    auto* topic = options.add_option("TOPIC", topic_, "name of the topic")->type_name("");
+    auto* offset = add_count(options, "OFFSET", offset_, "offset of the record that is to be proved")->type_name("");
+    auto* partition = add_partitions(options, partitions_, "the partition, where the topic has several");
+    auto* size = add_count(options, "--size", size_, "size of the tree (default: all durable records)");
+    auto* consistency = add_sizes(options);
     auto* directory =
-        add_text(app, "--export-tlog", export_directory_, "write a static log for outside verifiers", "DIR");
-    auto* sign = add_text(app, "--sign", signing_key_, "sign the exported checkpoint with this key", "FILE");
-    auto* verify = add_text(app, "--verify", verify_file_, "check a proof, without any data directory", "FILE");
-    auto* root = add_hash(app, "--root", verify_.root, "the root the tree is known to have");
-    auto* old_root = add_hash(app, "--old-root", verify_.old_root, "the root the older tree is known to have");
-    auto* old_size = add_count(app, "--old-size", verify_.old_size, "size the older tree is known to have");
-    auto* checkpoint = add_text(app, "--checkpoint", verify_.checkpoint, "a signed checkpoint of the tree", "FILE");
+        add_text(options, "--export-tlog", export_directory_, "write a static log for outside verifiers", "DIR");
+    auto* sign = add_text(options, "--sign", signing_key_, "sign the exported checkpoint with this key", "FILE");
+    auto* verify = add_text(options, "--verify", verify_file_, "check a proof, without any data directory", "FILE");
+    auto* root = add_hash(options, "--root", verify_.root, "the root the tree is known to have");
+    auto* old_root = add_hash(options, "--old-root", verify_.old_root, "the root the older tree is known to have");
+    auto* old_size = add_count(options, "--old-size", verify_.old_size, "size the older tree is known to have");
+    auto* checkpoint = add_text(options, "--checkpoint", verify_.checkpoint, "a signed checkpoint of the tree", "FILE");
     auto* old_checkpoint =
-        add_text(app, "--old-checkpoint", verify_.old_checkpoint, "a signed checkpoint of the older tree", "FILE");
-    auto* key = add_text(app, "--key", verify_.key, "the verifier key of the checkpoints", "FILE");
+        add_text(options, "--old-checkpoint", verify_.old_checkpoint, "a signed checkpoint of the older tree", "FILE");
+    auto* key = add_text(options, "--key", verify_.key, "the verifier key of the checkpoints", "FILE");
 
     consistency->excludes(offset)->excludes(size)->excludes(directory);
     directory->excludes(offset)->excludes(size);
@@ -75,17 +74,17 @@ class InspectProof : public Command {
  private:
   using Sizes = std::pair<std::int64_t, std::int64_t>;
 
-  CLI::Option* add_sizes(CLI::App& app) {
+  Option* add_sizes(OptionSet& options) {
     const std::string name = "--consistency";
-    const CLI::callback_t read = [this, name](const CLI::results_t& texts) {
-      if (texts.size() != 2) refuse_option(name, {Code::usage, "two sizes are needed, as in 1000 2000"});
-      const auto old_size = parse_count(name, texts.front());
-      const auto size = parse_count(name, texts.back());
-      if (!old_size || !size) refuse_option(name, (old_size ? size : old_size).error());
+    const auto read = [this, name](const std::vector<std::string>& words) -> Result<void> {
+      if (words.size() != 2) return refusal(name, {Code::usage, "two sizes are needed, as in 1000 2000"});
+      const auto old_size = parse_count(name, words.front());
+      const auto size = parse_count(name, words.back());
+      if (!old_size || !size) return refusal(name, (old_size ? size : old_size).error());
       consistency_ = Sizes(*old_size, *size);
-      return true;
+      return {};
     };
-    return app.add_option(name, read, "prove that the tree of N records continues that of M")
+    return options.add_option(name, read, "prove that the tree of N records continues that of M")
         ->expected(1, 2)
         ->type_name("M N");
   }

@@ -1,8 +1,6 @@
 // `leat inspect verify`: everything that is not as it should be in a data directory, or in a topic.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
-
 #include "leat/base/units.h"
 #include "leat/group/verify_offsets.h"
 #include "leat/log/verify.h"
@@ -17,12 +15,12 @@ namespace {
 
 class InspectVerify : public Command {
  public:
-  void add_options(CLI::App& app) override {
+  void add_options(OptionSet& options) override {
     topic_option_ =
-        app.add_option("TOPIC", topic_, "the topic (default: all, and what belongs to none)")->type_name("");
-    add_partitions(app, partitions_, "only this partition (repeatable)");
-    app.add_flag("--deep", deep_, "read every batch, record and index entry");
-    add_list_format(app, format_);
+        options.add_option("TOPIC", topic_, "the topic (default: all, and what belongs to none)")->type_name("");
+    add_partitions(options, partitions_, "only this partition (repeatable)");
+    options.add_flag("--deep", deep_, "read every batch, record and index entry");
+    add_list_format(options, format_);
   }
 
   Result<void> run(Context& context) override {
@@ -116,7 +114,7 @@ class InspectVerify : public Command {
                 hint_);
   }
 
-  CLI::Option* topic_option_ = nullptr;
+  Option* topic_option_ = nullptr;
   std::string topic_;
   std::vector<PartitionId> partitions_;
   bool deep_ = false;

@@ -24,6 +24,13 @@ bool is_ignored(int signal) {
   return ::sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
 }
 
+sigset_t stop_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int signal : {SIGINT, SIGHUP, SIGTERM}) sigaddset(&set, signal);
+  return set;
+}
+
 void on_signal(int signal) {
   if (stop_flag.exchange(true)) die_by_signal(signal);
   signal_number.store(signal);
@@ -38,6 +45,17 @@ void install_interrupt_handlers() {
   set_action(SIGTERM, on_signal);
   set_action(SIGPIPE, SIG_IGN);
   set_action(SIGXFSZ, SIG_IGN);
+  const sigset_t held = stop_signals();
+  ::sigprocmask(SIG_UNBLOCK, &held, nullptr);
+}
+
+StopSignalsHeld::StopSignalsHeld() {
+  const sigset_t held = stop_signals();
+  ::pthread_sigmask(SIG_BLOCK, &held, &before_);
+}
+
+StopSignalsHeld::~StopSignalsHeld() {
+  ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
 }
 
 const std::atomic<bool>& stop_requested() {

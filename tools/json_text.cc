@@ -1,5 +1,6 @@
 #include "tools/json_text.h"
 
+#include "leat/base/hex.h"
 #include "tools/output.h"
 
 namespace leat::tools {
@@ -116,8 +117,7 @@ class Compactor {
     if (peek() == 'u') {
       for (int digit = 0; digit < 4; ++digit) {
         ++at_;
-        const char c = peek();
-        if (!is_digit(c) && !(c >= 'a' && c <= 'f') && !(c >= 'A' && c <= 'F')) return false;
+        if (hex_digit(peek()) < 0) return false;
       }
       return true;
     }

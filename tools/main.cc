@@ -3,12 +3,12 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <cerrno>
 #include <cstdlib>
 #include <exception>
 #include <new>
 
+#include "tools/arguments.h"
 #include "tools/check.h"
 #include "tools/check_verdict.h"
 #include "tools/command_line.h"
@@ -81,13 +81,13 @@ Result<int> print(const std::string& text) {
 Result<int> run_command(const CommandRow& row, std::vector<std::string> arguments) {
   const auto command = row.make();
   GlobalFlags flags;
-  CLI::App app("", full_name(row));
-  declare_options(app, *command, flags);
-  switch (TRY(parse_arguments(app, std::move(arguments)))) {
+  OptionSet options(full_name(row));
+  declare_options(options, *command, flags);
+  switch (TRY(parse_arguments(options, std::move(arguments)))) {
     case Parsed::short_help:
-      return print(command_text(row, app, false));
+      return print(command_text(row, options, false));
     case Parsed::long_help:
-      return print(command_text(row, app, true));
+      return print(command_text(row, options, true));
     case Parsed::version:
       return print(version_line() + "\n");
     case Parsed::run:
@@ -97,7 +97,7 @@ Result<int> run_command(const CommandRow& row, std::vector<std::string> argument
   set_error_color(wants_error_color(settings.globals.color));
   set_quiet(settings.globals.quiet);
   TRY(prepare_kafka(settings));
-  Context context(std::move(settings.globals), std::move(settings.origins));
+  Context context(std::move(settings.globals), std::move(settings.origins), std::move(settings.store));
   TRY(command->run(context));
   return command->exit_status();
 }

@@ -1,10 +1,12 @@
 #include "tools/output.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 namespace leat::tools {
 namespace {
@@ -25,6 +27,13 @@ ssize_t write_some(int descriptor, std::string_view bytes) {
     struct pollfd ready = {descriptor, POLLOUT, 0};
     ::poll(&ready, 1, -1);
   }
+}
+
+// Makes room in a pipe for more than its usual 64 KiB, where the system allows it: one wake-up of its reader for each
+// of those costs as much as what is in them.
+void widen_pipe() {
+  constexpr int kPipeBytes = 1 << 20;
+  if (::fcntl(STDOUT_FILENO, F_GETPIPE_SZ) > 0) (void)::fcntl(STDOUT_FILENO, F_SETPIPE_SZ, kPipeBytes);
 }
 
 // A whole line in one call, so that lines of several processes do not mix.
@@ -57,29 +66,31 @@ Result<void> StandardOutput::write(std::string_view bytes) {
     buffer_ += bytes;
     return {};
   }
-  buffer_ = bytes;  // large: straight through
-  return flush();
+  return write_through(bytes);
 }
 
-Result<void> StandardOutput::flush() {
-  std::string_view left = buffer_;
-  while (!left.empty() && !broken_) {
-    const ssize_t count = write_some(STDOUT_FILENO, left);
+Result<void> StandardOutput::write_through(std::string_view bytes) {
+  if (bytes.size() >= kBlockBytes / 2 && !std::exchange(looked_at_pipe_, true)) widen_pipe();
+  while (!bytes.empty() && !broken_) {
+    const ssize_t count = write_some(STDOUT_FILENO, bytes);
     if (count < 0 && errno == EPIPE) {
       broken_ = true;
     } else if (count < 0) {
-      const int error_number = errno;
-      buffer_.clear();
-      return fail_errno(error_number, "cannot write to standard output");
+      return fail_errno(errno, "cannot write to standard output");
     } else {
       written_ += static_cast<std::uint64_t>(count);
-      left.remove_prefix(static_cast<std::size_t>(count));
+      bytes.remove_prefix(static_cast<std::size_t>(count));
     }
   }
+  return {};
+}
+
+Result<void> StandardOutput::flush() {
+  auto written = write_through(buffer_);
   buffer_.clear();
   // One huge record must not hold its memory for the rest of a long run.
   if (buffer_.capacity() > 16 * kBlockBytes) buffer_.shrink_to_fit();
-  return {};
+  return written;
 }
 
 StandardOutput& out() {

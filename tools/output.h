@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "leat/base/error.h"
+#include "leat/base/text.h"
 #include "leat/base/types.h"
 
 namespace leat::tools {
@@ -26,9 +27,12 @@ class StandardOutput {
   std::uint64_t written() const { return written_; }
 
  private:
+  Result<void> write_through(std::string_view bytes);
+
   std::string buffer_;
   std::uint64_t written_ = 0;
   bool broken_ = false;
+  bool looked_at_pipe_ = false;
 };
 
 // The one standard output of the process.
@@ -46,17 +50,6 @@ void print_warning(std::string_view sentence);  // "leat: warning: ..."
 void print_error(const Error& error);           // "leat: error: ..." and "hint: ..."
 void set_quiet(bool quiet);
 void print_text(std::string_view lines);  // help on stderr, as it is
-
-// Appends `text` as a JSON string with quotes. Precondition: valid UTF-8.
-void append_json_string(std::string& to, std::string_view text);
-bool is_utf8(std::string_view text);
-void append_base64(std::string& to, std::string_view bytes);
-// `text` with control characters (C0, DEL, C1, and invalid UTF-8) as \xNN, for showing on a terminal.
-std::string escape_controls(std::string_view text);
-
-// Control characters that JSON strings may hold raw (DEL, C1), in the JSON that `json` holds from `from` on, become
-// \u00NN: the same values, safe to show on a terminal.
-void escape_json_controls(std::string& json, std::size_t from);
 
 // A cell: what a person sees, and the same as a JSON value already in JSON ("12", "\"a\"", "null").
 struct Cell {

@@ -1,5 +1,4 @@
 // `leat partition list`: what every partition holds.
-#include <CLI/CLI.hpp>
 
 #include "tools/commands.h"
 #include "tools/options.h"
@@ -11,9 +10,9 @@ namespace {
 
 class PartitionList : public Command {
  public:
-  void add_options(CLI::App& app) override {
-    add_names(app, "TOPIC", topics_, "only these topics (default: all)");
-    add_list_format(app, format_);
+  void add_options(OptionSet& options) override {
+    add_names(options, "TOPIC", topics_, "only these topics (default: all)");
+    add_list_format(options, format_);
   }
 
   Result<void> run(Context& context) override {

@@ -1,7 +1,6 @@
 // leat produce: its flags, and the one call chain from input to receipts.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <array>
 #include <memory>
 #include <optional>
@@ -45,12 +44,12 @@ constexpr std::int64_t kRequestBytesMax = 1 << 20;
 
 class Produce final : public Command {
  public:
-  void add_options(CLI::App& app) override;
+  void add_options(OptionSet& options) override;
   Result<void> run(Context& context) override;
 
  private:
-  void add_input_options(CLI::App& app);
-  void add_delivery_options(CLI::App& app);
+  void add_input_options(OptionSet& options);
+  void add_delivery_options(OptionSet& options);
   Result<Framing> framing() const;
   Result<InputOptions> input_options() const;
   Result<ProducerOptions> producer_options() const;
@@ -84,47 +83,49 @@ class Produce final : public Command {
   bool dry_run_ = false;
 };
 
-void Produce::add_options(CLI::App& app) {
-  add_topic(app, topic_);
-  add_input_options(app);
-  add_delivery_options(app);
+void Produce::add_options(OptionSet& options) {
+  add_topic(options, topic_);
+  add_input_options(options);
+  add_delivery_options(options);
 }
 
-void Produce::add_input_options(CLI::App& app) {
+void Produce::add_input_options(OptionSet& options) {
   const auto group = "Input";
-  add_texts(app, "-f,--file", files_, "read FILE instead of stdin; repeatable, - is stdin", "FILE")->group(group);
-  add_choice(app, "--framing", framing_, kFramings, "how records are told apart (default: lines)")->group(group);
-  app.add_flag("-0", nul_, "records end with a NUL: --framing nul")->group(group);
-  add_text(app, "--delimiter", delimiter_, "records end with STR; \\t \\n \\0 \\xNN \\\\ are understood", "STR")
+  add_texts(options, "-f,--file", files_, "read FILE instead of stdin; repeatable, - is stdin", "FILE")->group(group);
+  add_choice(options, "--framing", framing_, kFramings, "how records are told apart (default: lines)")->group(group);
+  options.add_flag("-0", nul_, "records end with a NUL: --framing nul")->group(group);
+  add_text(options, "--delimiter", delimiter_, "records end with STR; \\t \\n \\0 \\xNN \\\\ are understood", "STR")
       ->group(group);
-  app.add_flag("--raw", raw_, "all of the input, or of each file, is one record: --framing raw")->group(group);
-  app.add_flag("--crlf", crlf_, "strip a CR from the end of each line")->group(group);
-  add_text(app, "--key", key_, "key of every record", "KEY")->group(group);
-  add_text(app, "--key-separator", key_separator_, "what is before the first STR of a record is its key", "STR")
+  options.add_flag("--raw", raw_, "all of the input, or of each file, is one record: --framing raw")->group(group);
+  options.add_flag("--crlf", crlf_, "strip a CR from the end of each line")->group(group);
+  add_text(options, "--key", key_, "key of every record", "KEY")->group(group);
+  add_text(options, "--key-separator", key_separator_, "what is before the first STR of a record is its key", "STR")
       ->group(group);
-  add_texts(app, "-H,--header", headers_, "header of every record; repeatable", "NAME=VALUE")->group(group);
-  app.add_flag("-Z", empty_is_null_, "an empty value becomes a null")->group(group);
-  add_time(app, "--timestamp", timestamp_, "time of every record (default: its own in JSON, or now)")->group(group);
-  add_choice(app, "--on-error", on_error_, kOnErrors, "what to do about a bad record (default: fail)")->group(group);
-  add_count(app, "-n", records_max_, "stop after N records")->group(group);
+  add_texts(options, "-H,--header", headers_, "header of every record; repeatable", "NAME=VALUE")->group(group);
+  options.add_flag("-Z", empty_is_null_, "an empty value becomes a null")->group(group);
+  add_time(options, "--timestamp", timestamp_, "time of every record (default: its own in JSON, or now)")->group(group);
+  add_choice(options, "--on-error", on_error_, kOnErrors, "what to do about a bad record (default: fail)")
+      ->group(group);
+  add_count(options, "-n", records_max_, "stop after N records")->group(group);
 }
 
-void Produce::add_delivery_options(CLI::App& app) {
+void Produce::add_delivery_options(OptionSet& options) {
   const auto group = "Delivery";
-  add_count(app, "-p,--partition", partition_, "write to this partition, whatever the keys")->group(group);
-  add_choice(app, "--compression", compression_, kCodecs, "how batches are compressed (default: as the topic says)")
+  add_count(options, "-p,--partition", partition_, "write to this partition, whatever the keys")->group(group);
+  add_choice(options, "--compression", compression_, kCodecs, "how batches are compressed (default: as the topic says)")
       ->group(group);
-  add_duration(app, "--linger", linger_, "how long a record waits for more input (default: 0ms)")->group(group);
-  add_size(app, "--batch-size", batch_bytes_, "bytes at which a batch is closed (default: 64KiB)")->group(group);
-  add_size(app, "--max-request-size", request_bytes_max_, "largest record accepted (default: 1MiB)")->group(group);
-  add_choice(app, "--durability", durability_, kDurabilities, "survive loss of power even where the topic need not")
+  add_duration(options, "--linger", linger_, "how long a record waits for more input (default: 0ms)")->group(group);
+  add_size(options, "--batch-size", batch_bytes_, "bytes at which a batch is closed (default: 64KiB)")->group(group);
+  add_size(options, "--max-request-size", request_bytes_max_, "largest record accepted (default: 1MiB)")->group(group);
+  add_choice(options, "--durability", durability_, kDurabilities, "survive loss of power even where the topic need not")
       ->group(group);
-  add_text(app, "--producer-id", producer_name_,
+  add_text(options, "--producer-id", producer_name_,
            "append each record once, however often the same input is given again under this name", "NAME")
       ->group(group);
-  add_choice(app, "-O,--output", receipts_, kReceiptFormats, "print a receipt for each durable record (default: none)")
+  add_choice(options, "-O,--output", receipts_, kReceiptFormats,
+             "print a receipt for each durable record (default: none)")
       ->group(group);
-  app.add_flag("--dry-run", dry_run_, "read and check everything, write nothing")->group(group);
+  options.add_flag("--dry-run", dry_run_, "read and check everything, write nothing")->group(group);
 }
 
 Result<Framing> Produce::framing() const {

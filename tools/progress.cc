@@ -16,20 +16,22 @@ using namespace std::chrono_literals;
 constexpr Milliseconds kShownAfter = 1s;
 constexpr Milliseconds kShownEvery = 200ms;
 
-std::string size(std::uint64_t bytes) {
-  return format_size_short(static_cast<std::int64_t>(bytes));
+std::string amount(std::uint64_t count, Progress::Unit unit) {
+  return unit == Progress::Unit::bytes ? format_size_short(static_cast<std::int64_t>(count))
+                                       : fmt::format("{:L}", count);
 }
 
 }  // namespace
 
-std::string progress_line(std::uint64_t done, std::uint64_t total, Milliseconds elapsed) {
+std::string progress_line(std::uint64_t done, std::uint64_t total, Milliseconds elapsed, Progress::Unit unit) {
   const double seconds = std::max(0.001, std::chrono::duration<double>(elapsed).count());
-  const double bytes_per_second = static_cast<double>(done) / seconds;
-  std::string line = fmt::format("  {} of {}  {}%  {}/s", size(done), size(total),
+  const double per_second = static_cast<double>(done) / seconds;
+  std::string line = fmt::format("  {} of {}{}  {}%  {}/s", amount(done, unit), amount(total, unit),
+                                 unit == Progress::Unit::bytes ? "" : " records",
                                  static_cast<int>(100.0 * static_cast<double>(done) / static_cast<double>(total)),
-                                 size(static_cast<std::uint64_t>(bytes_per_second)));
-  if (bytes_per_second >= 1) {
-    const double left = static_cast<double>(total - done) / bytes_per_second;
+                                 amount(static_cast<std::uint64_t>(per_second), unit));
+  if (per_second >= 1) {
+    const double left = static_cast<double>(total - done) / per_second;
     line += fmt::format("  {} left", format_age(Milliseconds(static_cast<std::int64_t>(left * 1000))));
   }
   return line;
@@ -40,28 +42,35 @@ bool progress_allowed() {
   return stderr_is_terminal() && !process_environment("NO_COLOR") && terminal && *terminal != "dumb";
 }
 
-Progress::Progress(std::uint64_t total_bytes, bool wanted)
-    : total_bytes_(total_bytes),
-      wanted_(wanted && total_bytes > 0),
-      begun_(std::chrono::steady_clock::now()),
-      shown_(begun_ + kShownAfter - kShownEvery) {}
+ProgressLine::ProgressLine(bool wanted)
+    : wanted_(wanted), shown_(std::chrono::steady_clock::now() + kShownAfter - kShownEvery) {}
 
-void Progress::update(std::uint64_t done_bytes, SteadyTime now) {
-  if (!wanted_ || now - shown_ < kShownEvery) return;
+bool ProgressLine::due(SteadyTime now) const {
+  return wanted_ && now - shown_ >= kShownEvery;
+}
+
+void ProgressLine::put(const std::string& line, SteadyTime now) {
   shown_ = now;
   visible_ = true;
-  const auto elapsed = std::chrono::duration_cast<Milliseconds>(now - begun_);
-  // A file may have grown since its size was asked for.
-  const std::string line = progress_line(std::min(done_bytes, total_bytes_), total_bytes_, elapsed);
   std::fprintf(stderr, "\r%s\x1b[K", line.c_str());
   std::fflush(stderr);
 }
 
-void Progress::clear() {
+void ProgressLine::clear() {
   if (!visible_) return;
   visible_ = false;
   std::fputs("\r\x1b[K", stderr);
   std::fflush(stderr);
+}
+
+Progress::Progress(std::uint64_t total, bool wanted, Unit unit)
+    : total_(total), unit_(unit), begun_(std::chrono::steady_clock::now()), line_(wanted && total > 0) {}
+
+void Progress::update(std::uint64_t done, SteadyTime now) {
+  if (!line_.due(now)) return;
+  const auto elapsed = std::chrono::duration_cast<Milliseconds>(now - begun_);
+  // A file may have grown since its size was asked for.
+  line_.put(progress_line(std::min(done, total_), total_, elapsed, unit_), now);
 }
 
 }  // namespace leat::tools

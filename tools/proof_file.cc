@@ -9,7 +9,7 @@
 #include "leat/log/limits.h"
 #include "leat/log/proof_leaf.h"
 #include "leat/log/topic_settings.h"
-#include "tools/envelope.h"
+#include "leat/pipe/envelope.h"
 #include "tools/json_text.h"
 
 namespace leat::tools {

@@ -19,8 +19,8 @@
 
 #include "leat/base/error.h"
 #include "leat/log/record.h"
+#include "leat/pipe/json_record.h"
 #include "leat/proof/merkle.h"
-#include "tools/json_record.h"
 
 namespace leat::tools {
 

@@ -4,8 +4,9 @@
 
 #include <cstring>
 
+#include "leat/base/base64.h"
 #include "leat/base/bytes.h"
-#include "tools/envelope.h"
+#include "leat/pipe/envelope.h"
 #include "tools/json_text.h"
 #include "tools/output.h"
 
@@ -114,7 +115,7 @@ Result<RecordOutput> RecordOutput::make(const OutputFlags& flags, bool terminal)
       break;
   }
   if (flags.record_template) {
-    made.template_ = TRY(RecordTemplate::parse(*flags.record_template));
+    made.template_ = TRY(RecordTemplate::parse("--format", *flags.record_template, true));
     made.mode_ = Mode::templated;
   }
   if (flags.framing) {
@@ -189,7 +190,8 @@ Result<void> RecordOutput::append_other(std::string& to, const RecordView& recor
       break;
     }
     case Mode::templated:
-      template_.append(to, record, escape_);
+      TRY(template_.append(to, record, escape_));
+      to += '\n';
       break;
     case Mode::line:
     case Mode::raw:

@@ -9,7 +9,7 @@
 
 #include "leat/base/error.h"
 #include "leat/log/record.h"
-#include "tools/record_template.h"
+#include "leat/pipe/record_template.h"
 
 namespace leat::tools {
 

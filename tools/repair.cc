@@ -3,7 +3,6 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <limits>
 
 #include "leat/group/verify_offsets.h"
@@ -20,11 +19,11 @@ namespace {
 
 class Repair : public Command {
  public:
-  void add_options(CLI::App& app) override {
-    add_topic(app, name_);
-    add_partitions(app, partitions_, "only this partition (repeatable)");
-    app.add_flag("--execute", execute_, "do it; without this, only say what would be done");
-    add_list_format(app, format_);
+  void add_options(OptionSet& options) override {
+    add_topic(options, name_);
+    add_partitions(options, partitions_, "only this partition (repeatable)");
+    options.add_flag("--execute", execute_, "do it; without this, only say what would be done");
+    add_list_format(options, format_);
   }
 
   Result<void> run(Context& context) override {

@@ -12,12 +12,6 @@ std::size_t width(std::string_view text) {
   return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
 }
 
-std::string json_string(std::string_view text) {
-  std::string json;
-  append_json_string(json, is_utf8(text) ? text : escape_controls(text));
-  return json;
-}
-
 void append_line(std::string& to, const std::vector<std::string>& texts, const std::vector<std::size_t>& widths) {
   std::string line;
   for (std::size_t i = 0; i < texts.size(); ++i) {

@@ -211,19 +211,17 @@ class Bundle {
   const std::string& bytes() const { return bytes_; }
 
   std::vector<Hash> leaves() {
-    text_.clear();
     messages_.clear();
-    text_.reserve(bytes_.size());
     std::size_t begin = 0;
     for (const std::size_t end : ends_) {
-      const std::size_t at = text_.size();
-      text_ += '\0';
-      text_.append(bytes_, begin + 2, end - begin - 2);
-      messages_.push_back(as_bytes(std::string_view(text_).substr(at)));
+      const Bytes entry = as_bytes(std::string_view(bytes_).substr(begin + 2, end - begin - 2));
+      std::byte* const leaf = messages_.add(1 + entry.size());
+      *leaf = std::byte{0};
+      std::ranges::copy(entry, leaf + 1);
       begin = end;
     }
     std::vector<Hash> hashes(messages_.size());
-    sha256_many(messages_, hashes);
+    messages_.hash(hashes);
     return hashes;
   }
 
@@ -235,8 +233,7 @@ class Bundle {
  private:
   std::string bytes_;
   std::vector<std::size_t> ends_;
-  std::string text_;  // what is hashed: the entries, each behind the 0x00 of a leaf
-  std::vector<Bytes> messages_;
+  Sha256Messages messages_;  // the entries, each behind the 0x00 of a leaf
 };
 
 // Reads the log from a block on and hands it to the tiles, bundle by bundle.

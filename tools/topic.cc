@@ -1,8 +1,6 @@
 // `leat topic create|list|describe|delete`: topics as they come and go.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
-
 #include "leat/base/units.h"
 #include "tools/commands.h"
 #include "tools/options.h"
@@ -14,20 +12,20 @@ namespace {
 
 class TopicCreate : public Command {
  public:
-  void add_options(CLI::App& app) override {
-    add_names(app, "NAME", names_, "names of the topics: letters, digits, '.', '_' and '-'")->required();
-    add_count(app, "-p,--partitions", partitions_, "number of partitions (default: 1)", 1);
-    add_setting(app, "retention-time", "DUR", "remove records older than this (default: keep all)");
-    add_setting(app, "retention-bytes", "SIZE", "remove the oldest records of a partition above this size");
-    add_setting(app, "retention-records", "N", "keep exactly the last N records of each partition");
-    add_setting(app, "segment-size", "SIZE", "start a new file when one reaches this (default: 1GiB)");
-    add_setting(app, "compression-type", "none|lz4|zstd", "what producers use unless they say otherwise");
-    add_setting(app, "max-record-size", "SIZE", "the largest record that is accepted (default: 8MiB)");
-    add_setting(app, "cleanup", "delete|compact", "compact keeps the last record of each key for ever");
-    add_setting(app, "durability", "sync|os", "os acknowledges before the disk has it (default: sync)");
-    add_setting(app, "proofs", "on|off", "keep a tree of hashes, for proofs (default: on, off with compact)");
-    app.add_flag("--if-not-exists", if_not_exists_, "a topic that exists is no error");
-    app.add_flag("-d,--dry-run", dry_run_, "only say what would be done");
+  void add_options(OptionSet& options) override {
+    add_names(options, "NAME", names_, "names of the topics: letters, digits, '.', '_' and '-'")->required();
+    add_count(options, "-p,--partitions", partitions_, "number of partitions (default: 1)", 1);
+    add_setting(options, "retention-time", "DUR", "remove records older than this (default: keep all)");
+    add_setting(options, "retention-bytes", "SIZE", "remove the oldest records of a partition above this size");
+    add_setting(options, "retention-records", "N", "keep exactly the last N records of each partition");
+    add_setting(options, "segment-size", "SIZE", "start a new file when one reaches this (default: 1GiB)");
+    add_setting(options, "compression-type", "none|lz4|zstd", "what producers use unless they say otherwise");
+    add_setting(options, "max-record-size", "SIZE", "the largest record that is accepted (default: 8MiB)");
+    add_setting(options, "cleanup", "delete|compact", "compact keeps the last record of each key for ever");
+    add_setting(options, "durability", "sync|os", "os acknowledges before the disk has it (default: sync)");
+    add_setting(options, "proofs", "on|off", "keep a tree of hashes, for proofs (default: on, off with compact)");
+    options.add_flag("--if-not-exists", if_not_exists_, "a topic that exists is no error");
+    options.add_flag("-d,--dry-run", dry_run_, "only say what would be done");
   }
 
   Result<void> run(Context& context) override {
@@ -51,14 +49,14 @@ class TopicCreate : public Command {
   }
 
  private:
-  void add_setting(CLI::App& app, const std::string& key, const char* placeholder, const char* help) {
-    const CLI::callback_t read = [this, key](const CLI::results_t& texts) {
-      auto set = set_setting(settings_, key, texts.front());
-      if (set) return true;
+  void add_setting(OptionSet& options, const std::string& key, const char* placeholder, const char* help) {
+    const auto read = [this, key](const std::vector<std::string>& words) -> Result<void> {
+      auto set = set_setting(settings_, key, words.front());
+      if (set) return {};
       if (set.error().message.starts_with(key)) set.error().message.insert(0, "--");
-      refuse_option("--" + key, set.error());
+      return refusal("--" + key, std::move(set).error());
     };
-    app.add_option("--" + key, read, help)->type_name(placeholder);
+    options.add_option("--" + key, read, help)->type_name(placeholder);
   }
 
   Result<void> accept_existing(const std::string& name, const Error& error) const {
@@ -93,9 +91,9 @@ class TopicCreate : public Command {
 
 class TopicList : public Command {
  public:
-  void add_options(CLI::App& app) override {
-    auto* format = add_list_format(app, format_);
-    app.add_flag("--names", names_only_, "only the names, one a line")->excludes(format);
+  void add_options(OptionSet& options) override {
+    auto* format = add_list_format(options, format_);
+    options.add_flag("--names", names_only_, "only the names, one a line")->excludes(format);
   }
 
   Result<void> run(Context& context) override {
@@ -128,9 +126,9 @@ class TopicList : public Command {
 
 class TopicDescribe : public Command {
  public:
-  void add_options(CLI::App& app) override {
-    add_topic(app, name_);
-    add_list_format(app, format_);
+  void add_options(OptionSet& options) override {
+    add_topic(options, name_);
+    add_list_format(options, format_);
   }
 
   Result<void> run(Context& context) override {
@@ -150,11 +148,11 @@ class TopicDescribe : public Command {
 
 class TopicDelete : public Command {
  public:
-  void add_options(CLI::App& app) override {
-    add_names(app, "NAME", names_, "names of the topics")->required();
-    app.add_flag("-c,--continue-on-error", continue_on_error_, "go on with the next topic after a failure");
-    app.add_flag("--if-exists", if_exists_, "a topic that does not exist is no error");
-    app.add_flag("-d,--dry-run", dry_run_, "only say what would be done");
+  void add_options(OptionSet& options) override {
+    add_names(options, "NAME", names_, "names of the topics")->required();
+    options.add_flag("-c,--continue-on-error", continue_on_error_, "go on with the next topic after a failure");
+    options.add_flag("--if-exists", if_exists_, "a topic that does not exist is no error");
+    options.add_flag("-d,--dry-run", dry_run_, "only say what would be done");
   }
 
   Result<void> run(Context& context) override {

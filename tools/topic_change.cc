@@ -1,7 +1,6 @@
 // `leat topic add-partition|set|trim`: changes to a topic that exists.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 
 #include "leat/base/units.h"
@@ -13,9 +12,9 @@ namespace {
 
 class TopicAddPartition : public Command {
  public:
-  void add_options(CLI::App& app) override {
-    add_topic(app, name_);
-    add_count(app, "-c,--count", count_, "how many to add (default: 1)", 1);
+  void add_options(OptionSet& options) override {
+    add_topic(options, name_);
+    add_count(options, "-c,--count", count_, "how many to add (default: 1)", 1);
   }
 
   Result<void> run(Context& context) override {
@@ -42,12 +41,12 @@ class TopicAddPartition : public Command {
 
 class TopicSet : public Command {
  public:
-  void add_options(CLI::App& app) override {
-    add_topic(app, name_);
-    app.add_option("SETTING", changes_, "KEY=VALUE, like retention-time=7d or retention-records=none")
+  void add_options(OptionSet& options) override {
+    add_topic(options, name_);
+    options.add_option("SETTING", changes_, "KEY=VALUE, like retention-time=7d or retention-records=none")
         ->required()
         ->type_name("");
-    add_list_format(app, format_);
+    add_list_format(options, format_);
   }
 
   Result<void> run(Context& context) override {
@@ -93,20 +92,20 @@ class TopicSet : public Command {
 
 class TopicTrim : public Command {
  public:
-  void add_options(CLI::App& app) override {
-    add_topic(app, name_);
-    auto* before = add_parsed(app, "--before", target_,
+  void add_options(OptionSet& options) override {
+    add_topic(options, name_);
+    auto* before = add_parsed(options, "--before", target_,
                               "remove records before this offset, or before this time (an epoch time as @1732150000)",
                               "OFFSET|TIME",
                               [](std::string_view name, const std::string& text) { return parse_before(name, text); });
-    add_parsed(app, "--keep", target_, "keep the last N records of each partition", "N",
+    add_parsed(options, "--keep", target_, "keep the last N records of each partition", "N",
                [](std::string_view name, const std::string& text) -> Result<TrimTarget> {
                  return TrimTarget{TrimTarget::Kind::keep_records, TRY(parse_not_negative(name, text))};
                })
         ->excludes(before);
-    add_partitions(app, partitions_, "only this partition (repeatable)");
-    app.add_flag("-d,--dry-run", dry_run_, "only say what would be done");
-    add_list_format(app, format_);
+    add_partitions(options, partitions_, "only this partition (repeatable)");
+    options.add_flag("-d,--dry-run", dry_run_, "only say what would be done");
+    add_list_format(options, format_);
   }
 
   Result<void> run(Context& context) override {

@@ -6,8 +6,8 @@
 #include <array>
 #include <vector>
 
+#include "leat/pipe/envelope.h"
 #include "leat/proof/checkpoint.h"
-#include "tools/envelope.h"
 #include "tools/key_file.h"
 #include "tools/output.h"
 #include "tools/proof_file.h"

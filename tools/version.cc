@@ -1,8 +1,6 @@
 // `leat version`: which leat this is.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
-
 #include "build_id.h"
 #include "tools/commands.h"
 #include "tools/options.h"
@@ -12,7 +10,7 @@ namespace {
 
 class Version : public Command {
  public:
-  void add_options(CLI::App& app) override { add_list_format(app, format_); }
+  void add_options(OptionSet& options) override { add_list_format(options, format_); }
 
   Result<void> run(Context&) override {
     if (format_ == ListFormat::table) return out().write(version_line() + "\n");

@@ -14,6 +14,8 @@
 #include <string_view>
 #include <vector>
 
+#include "leat/backend/copy_writer.h"
+#include "leat/backend/derived_writer.h"
 #include "leat/base/clock.h"
 #include "leat/base/error.h"
 #include "leat/log/record.h"
@@ -26,8 +28,9 @@ namespace leat {
 struct TopicInfo {
   std::string name;
   TopicSettings settings;
-  std::int64_t records = 0;  // readable ones, over all partitions
-  std::int64_t bytes = 0;    // on disk, or -1 where it is not known
+  std::int64_t records = 0;    // readable ones, over all partitions
+  std::int64_t bytes = 0;      // on disk, or -1 where it is not known
+  bool settings_known = true;  // false where whoever asks may not see them: then only the partitions are right
 };
 
 struct PartitionInfo {
@@ -64,6 +67,12 @@ struct ProducerOptions {
   // Exactly-once ingestion of one input: the same records, sent again from the first on under the same name, are
   // appended where they are missing only. Empty: none.
   std::string producer_name = {};
+  // With `partition`: this producer is the only one under this name that appends there. One that has lost the name, to
+  // whoever opened it later or by dying, appends nothing more; and when this producer is open, all that was appended
+  // before is either acknowledged, and visible to every reader, or gone. In a data directory the name cannot be taken
+  // from a living process (busy, naming it); in a cluster it can, and the earlier one fails, with busy: what is sent
+  // becomes visible together, at flush() or a moment later, or never. Empty: none. Not together with `producer_name`.
+  std::string sole_writer = {};
 };
 
 // Where a record went.
@@ -112,6 +121,13 @@ struct StartAt {
 
 enum class Isolation { read_committed, read_uncommitted };
 
+// Where one partition starts, over what holds for all and what a group has stored: not behind its end.
+struct PartitionStart {
+  std::string topic;
+  PartitionId partition{};
+  Offset offset{};
+};
+
 struct TopicSelection {
   std::string topic;
   std::vector<PartitionId> partitions = {};  // all, when empty
@@ -120,6 +136,7 @@ struct TopicSelection {
 struct ReadOptions {
   std::vector<TopicSelection> topics = {};
   StartAt start = {};
+  std::vector<PartitionStart> starts = {};
   std::optional<Offset> end = {};  // exclusive, per partition
   bool follow = true;              // false: stop at the ends noted when the reader was opened
   bool merge_by_time = false;      // with follow == false: batches of all partitions, oldest first timestamp first
@@ -182,7 +199,7 @@ struct GroupOptions {
 
 // A member of a consumer group. The partitions of a topic are shared out evenly among the members that read all of it;
 // a member that names partitions (TopicSelection) takes exactly those. A reader of the partitions it owns that
-// remembers how far it came. Partitions come and go inside next(): see on_release().
+// remembers how far it came. Partitions come and go inside next() and tend(): see on_release().
 //
 // When not following, Fetch::State::ended comes when this member has its share and read it to the ends noted at
 // joining.
@@ -192,10 +209,19 @@ class GroupReader : public Reader {
   // (strategy none), busy when the partition is not this member's.
   virtual Result<void> commit(std::span<const Position> positions) = 0;
 
-  // `callback` is called inside next() before partitions are given up to another member, with where each stands: what
-  // was handed out of them is to be finished and, with strategy manual, committed there, or the next owner gets it
-  // again. (Strategy automatic commits by itself.) An error of it is what next() returns. Replaces an earlier one.
-  virtual void on_release(std::function<Result<void>(std::span<const Position>)> callback) = 0;
+  // Takes part in the group as next() does, without handing out records or waiting: for a caller that has no room for
+  // more, and would else be taken for dead or keep others waiting. What the last next() returned is valid no longer.
+  // Errors: those of next(). Precondition: strategy manual.
+  virtual Result<void> tend() = 0;
+
+  // `callback` is called inside next() and tend() before partitions are given up to another member, with where each
+  // stands, and returns those of them of which nothing is open any more: with strategy manual, what was handed out of
+  // them has been finished and committed, or the next owner gets it again. (Strategy automatic commits by itself.) The
+  // others stay this member's: nothing more of them is handed out, and the callback is asked again, by each next() and
+  // tend(). It may be asked again of partitions that it has finished, as those of a cluster go together. An error of it
+  // is what next() returns. Replaces an earlier one.
+  using LetGo = std::function<Result<std::vector<Position>>(std::span<const Position>)>;
+  virtual void on_release(LetGo callback) = 0;
 
   // Leaves the group in order. With strategy automatic, all that was handed out counts as done and is committed.
   // Destroying the reader without this commits only what was handed out before the latest next(). The reader is of no
@@ -322,6 +348,27 @@ class Backend {
   virtual Result<std::vector<DeletedOffset>> delete_consumer(std::string_view consumer,
                                                              std::optional<std::string_view> topic,
                                                              std::span<const PartitionId> partitions, bool execute) = 0;
+
+  // ---- For copying (copy.h) ----
+
+  // What two backends that lead to the same place have in common, and no others. Errors: unavailable, io.
+  virtual Result<std::string> identity() = 0;
+  // Tells the topic from all others: from a later one of its name, too, where that can be known. Errors: not_found, io.
+  virtual Result<std::string> topic_identity(std::string_view topic) = 0;
+  // A topic's settings; what is not known here is as if nobody had chosen it. Errors: not_found, io.
+  virtual Result<TopicSettings> chosen_settings(std::string_view topic) = 0;
+  // Those of the settings of a topic elsewhere that a topic here can have, within the limits here.
+  virtual TopicSettings applicable(const TopicSettings& settings) const = 0;
+  // Appends to `topic` what is copied from `source`, which one process does at a time. Errors: not_found, other_input
+  // (it holds a copy of another source), exists (somebody else has written to it, unless source.merge), busy, damaged,
+  // io.
+  virtual Result<std::unique_ptr<CopyWriter>> open_copy(std::string_view topic, const CopySource& source) = 0;
+
+  // ---- For pipelines (leat/pipe) ----
+
+  // Appends to `topic` what is made of other topics' records, each once: see derived_writer.h. Errors: not_found,
+  // damaged, io; usage where this kind of backend cannot.
+  virtual Result<std::unique_ptr<DerivedWriter>> open_derived(std::string_view topic);
 
   // Of the file system the records are on. Errors: usage where the backend cannot know.
   virtual Result<DiskSpace> disk_space() = 0;

@@ -34,7 +34,8 @@ class KafkaBackend final : public Backend {
     const std::int32_t partitions = TRY(handle_->partition_count(name));
     const auto settings = kafka::topic_settings(*handle_, name, partitions);
     if (!settings && settings.error().code == Code::unavailable) return std::unexpected(settings.error());
-    TopicInfo info{std::string(name), settings.value_or(TopicSettings{.partitions = partitions}), 0, -1};
+    TopicInfo info{std::string(name), settings.value_or(TopicSettings{.partitions = partitions}), 0, -1,
+                   settings.has_value()};
     std::vector<kafka::OffsetQuery> starts;
     std::vector<kafka::OffsetQuery> ends;
     for (PartitionId p{0}; p.value < partitions; p += 1) {
@@ -92,6 +93,26 @@ class KafkaBackend final : public Backend {
                                                      std::span<const PartitionId> partitions, bool execute) override {
     TRY(check_name("consumer", consumer));
     return kafka::delete_consumer(*handle_, consumer, topic, partitions, execute);
+  }
+
+  Result<std::string> identity() override { return fmt::format("kafka cluster {}", TRY(handle_->cluster_id())); }
+  Result<std::string> topic_identity(std::string_view topic) override {
+    TRY(handle_->partition_count(topic));
+    return fmt::format("kafka cluster {} topic {}", TRY(handle_->cluster_id()), topic);
+  }
+  Result<TopicSettings> chosen_settings(std::string_view topic) override {
+    TRY(check_name("topic", topic));
+    const std::int32_t partitions = TRY(handle_->partition_count(topic));
+    // Whoever may read need not be allowed to see the settings.
+    auto settings = kafka::topic_settings(*handle_, topic, partitions);
+    if (!settings && settings.error().code == Code::unavailable) return std::unexpected(settings.error());
+    TopicSettings chosen = settings.value_or(TopicSettings{.partitions = partitions});
+    chosen.proofs.reset();
+    return chosen;
+  }
+  TopicSettings applicable(const TopicSettings& settings) const override { return kafka::applicable(settings); }
+  Result<std::unique_ptr<CopyWriter>> open_copy(std::string_view topic, const CopySource& source) override {
+    return kafka::open_copy(config_, *handle_, topic, source);
   }
 
   Result<DiskSpace> disk_space() override {

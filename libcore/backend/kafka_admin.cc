@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <thread>
 
 #include "leat/backend/kafka_reader.h"
 #include "leat/backend/local.h"
@@ -21,7 +20,6 @@ using ConfigResource = std::unique_ptr<rd_kafka_ConfigResource_t, Destroy<rd_kaf
 using OldRecords = std::unique_ptr<rd_kafka_DeleteRecords_t, Destroy<rd_kafka_DeleteRecords_destroy>>;
 
 constexpr Milliseconds kAnswerGrace(1000);
-constexpr Milliseconds kSettleLook(20);
 
 // The first failure among the answers for each topic.
 Result<void> check_topics(const Handle& handle, const rd_kafka_topic_result_t** results, std::size_t count) {
@@ -41,17 +39,18 @@ struct Entry {
   bool ours;  // set on the topic itself
 };
 using Entries = std::map<std::string, Entry, std::less<>>;
+using Configs = std::map<std::string, std::string>;
 
-Result<Entries> topic_configs(Handle& handle, std::string_view topic) {
+// As one broker knows them.
+Result<Entries> topic_configs(Handle& handle, std::string_view topic, std::int32_t broker) {
   const std::string name(topic);
   const ConfigResource resource(rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, name.c_str()));
   const EventHandle event =
       TRY(request(handle, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, "settings", [&](auto* options, auto* queue) {
         rd_kafka_ConfigResource_t* one = resource.get();
-        // Any broker knows them; otherwise the controller would be asked.
+        // Otherwise the controller would be asked.
         std::array<char, 256> reason{};
-        if (handle.some_broker() >= 0)
-          rd_kafka_AdminOptions_set_broker(options, handle.some_broker(), reason.data(), reason.size());
+        if (broker >= 0) rd_kafka_AdminOptions_set_broker(options, broker, reason.data(), reason.size());
         rd_kafka_DescribeConfigs(handle.get(), &one, 1, options, queue);
       }));
   std::size_t count = 0;
@@ -82,13 +81,47 @@ TopicSettings settings_of(const Entries& entries, std::int32_t partitions) {
   return from_kafka(configs, partitions);
 }
 
-// Others hear of a change a little later than the one who made it.
-Result<void> wait_until(Handle& handle, const std::function<bool(const Topics&)>& there) {
+Configs own_configs(const Entries& entries) {
+  Configs configs;
+  for (const auto& [key, entry] : entries)
+    if (entry.ours) configs[key] = entry.value;
+  return configs;
+}
+
+// What all brokers say of a topic, once they agree: whoever changes settings replaces them all, and must not undo what
+// was changed a moment ago because the broker that it happens to ask has not heard of it.
+Result<Entries> agreed_configs(Handle& handle, std::string_view topic) {
   const SteadyTime deadline = handle.deadline();
-  while (!there(TRY(handle.topics()))) {
-    if (std::chrono::steady_clock::now() >= deadline) return std::unexpected(handle.unreachable());
-    std::this_thread::sleep_for(kSettleLook);
+  for (;;) {
+    std::vector<Entries> answers;
+    TRY(ask_all_brokers(handle, fmt::format("topic \"{}\"", topic),
+                        [&](Handle& client, std::int32_t broker, const Topics& topics) -> Result<bool> {
+                          if (topics.contains(topic)) answers.push_back(TRY(topic_configs(client, topic, broker)));
+                          return topics.contains(topic);
+                        }));
+    if (answers.empty()) return std::unexpected(handle.unreachable());
+    const Configs first = own_configs(answers.front());
+    if (std::ranges::all_of(answers, [&](const Entries& one) { return own_configs(one) == first; }))
+      return std::move(answers.front());
+    if (std::chrono::steady_clock::now() < deadline) continue;
+    return fail(Code::unavailable, fmt::format("kafka://{}: the brokers do not agree on the settings of topic \"{}\"",
+                                               handle.config().servers, topic));
   }
+}
+
+// Until all brokers know so many partitions of a topic.
+Result<void> wait_for_partitions(Handle& handle, std::string_view change, std::string_view topic, std::int32_t count) {
+  return ask_all_brokers(handle, change, [&](Handle&, std::int32_t, const Topics& topics) -> Result<bool> {
+    const auto found = topics.find(topic);
+    return found != topics.end() && found->second >= count;
+  });
+}
+
+// A broker hears that it leads a partition before it has made a log for it; then it can say where that ends.
+Result<void> wait_for_logs(Handle& handle, const std::string& topic, std::int32_t from, std::int32_t to) {
+  std::vector<OffsetQuery> ends;
+  for (PartitionId p{from}; p.value < to; p += 1) ends.push_back({topic, p, kAtEnd});
+  TRY(handle.offsets(ends));
   return {};
 }
 
@@ -133,7 +166,7 @@ Result<EventHandle> request(Handle& handle, rd_kafka_admin_op_t operation, std::
 }
 
 Result<TopicSettings> topic_settings(Handle& handle, std::string_view topic, std::int32_t partitions) {
-  return settings_of(TRY(topic_configs(handle, topic)), partitions);
+  return settings_of(TRY(topic_configs(handle, topic, handle.some_broker())), partitions);
 }
 
 Result<void> create_topic(Handle& handle, std::string_view name, const TopicSettings& settings, bool validate_only) {
@@ -157,7 +190,8 @@ Result<void> create_topic(Handle& handle, std::string_view name, const TopicSett
   const auto** results = rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event.get()), &count);
   TRY(check_topics(handle, results, count));
   if (validate_only) return {};
-  return wait_until(handle, [&](const Topics& topics) { return topics.contains(name); });
+  TRY(wait_for_partitions(handle, fmt::format("topic \"{}\", which was created", name), name, settings.partitions));
+  return wait_for_logs(handle, topic, 0, settings.partitions);
 }
 
 Result<void> delete_topic(Handle& handle, std::string_view name) {
@@ -173,7 +207,9 @@ Result<void> delete_topic(Handle& handle, std::string_view name) {
   std::size_t count = 0;
   const auto** results = rd_kafka_DeleteTopics_result_topics(rd_kafka_event_DeleteTopics_result(event.get()), &count);
   TRY(check_topics(handle, results, count));
-  return wait_until(handle, [&](const Topics& topics) { return !topics.contains(name); });
+  return ask_all_brokers(
+      handle, fmt::format("the end of topic \"{}\", which was deleted", name),
+      [&](Handle&, std::int32_t, const Topics& topics) -> Result<bool> { return !topics.contains(name); });
 }
 
 Result<void> add_partitions(Handle& handle, std::string_view name, std::int32_t count) {
@@ -198,17 +234,15 @@ Result<void> add_partitions(Handle& handle, std::string_view name, std::int32_t 
   const auto** results =
       rd_kafka_CreatePartitions_result_topics(rd_kafka_event_CreatePartitions_result(event.get()), &answers);
   TRY(check_topics(handle, results, answers));
-  return wait_until(handle, [&](const Topics& topics) {
-    const auto found = topics.find(name);
-    return found == topics.end() || found->second >= after;
-  });
+  TRY(wait_for_partitions(handle, fmt::format("new partitions of topic \"{}\", which were added", name), name, after));
+  return wait_for_logs(handle, topic, before, after);
 }
 
 Result<TopicSettings> set_topic(Handle& handle, std::string_view name,
                                 const std::function<Result<void>(TopicSettings&)>& change) {
   TRY(check_name("topic", name));
   const std::int32_t partitions = TRY(handle.partition_count(name));
-  const Entries entries = TRY(topic_configs(handle, name));
+  const Entries entries = TRY(agreed_configs(handle, name));
   const TopicSettings before = settings_of(entries, partitions);
   TopicSettings after = before;
   TRY(change(after));
@@ -219,9 +253,7 @@ Result<TopicSettings> set_topic(Handle& handle, std::string_view name,
   const std::string topic(name);
   const ConfigResource resource(rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic.c_str()));
   // The request replaces everything that was set on the topic: what is not changed is said again.
-  std::map<std::string, std::string> wanted;
-  for (const auto& [key, entry] : entries)
-    if (entry.ours) wanted[key] = entry.value;
+  Configs wanted = own_configs(entries);
   for (std::size_t i = 0; i < new_configs.size(); ++i)
     if (new_configs[i].second != old_configs[i].second) wanted[new_configs[i].first] = new_configs[i].second;
   for (const auto& [key, value] : wanted)
@@ -240,6 +272,10 @@ Result<TopicSettings> set_topic(Handle& handle, std::string_view name,
     const char* detail = rd_kafka_ConfigResource_error_string(answer);
     return std::unexpected(handle.error(code, fmt::format("topic \"{}\"", name), detail == nullptr ? "" : detail));
   }
+  TRY(ask_all_brokers(handle, fmt::format("settings of topic \"{}\", which were changed", name),
+                      [&](Handle& client, std::int32_t broker, const Topics&) -> Result<bool> {
+                        return own_configs(TRY(topic_configs(client, name, broker))) == wanted;
+                      }));
   return after;
 }
 

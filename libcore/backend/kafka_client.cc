@@ -1,9 +1,12 @@
 #include "leat/backend/kafka_client.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <cstdlib>
 #include <thread>
 
 #include "leat/base/units.h"
@@ -14,9 +17,13 @@ namespace {
 
 using ConfHandle = std::unique_ptr<rd_kafka_conf_t, Destroy<rd_kafka_conf_destroy>>;
 
-// One attempt at a request; between two of them it is seen whether the cluster has refused us.
-constexpr Milliseconds kAttempt(1000);
+// The first attempt at a request; between two of them it is seen whether the cluster has refused us. Each may take
+// twice as long as the one before: an answer that comes slowly is waited for in the end.
+constexpr Milliseconds kFirstAttempt(250);
+constexpr Milliseconds kLongAttempt(1000);
 constexpr Milliseconds kBetweenAttempts(50);
+// A partition that was just made is heard of by all, and served by its leader, within this.
+constexpr Milliseconds kSettleTime(3000);
 
 Result<void> set(rd_kafka_conf_t* conf, const std::string& name, const std::string& value) {
   std::array<char, 512> reason{};
@@ -26,8 +33,33 @@ Result<void> set(rd_kafka_conf_t* conf, const std::string& name, const std::stri
               result == RD_KAFKA_CONF_UNKNOWN ? "man leat-kafka says where the properties are listed" : "");
 }
 
+struct FreeText {
+  void operator()(char* text) const { std::free(text); }
+};
+
+// Of a file that is named to librdkafka, this says more than OpenSSL does.
+Result<void> check_file(const std::string& property, const std::string& path) {
+  const bool is_file = property.starts_with("ssl.") && property.ends_with(".location") && path != "probe";
+  if (!is_file || ::access(path.c_str(), R_OK) == 0) return {};
+  const std::string why = fail_errno(errno, path).error().message;
+  return fail(Code::configuration, fmt::format("kafka: {}: {}", property, why));
+}
+
+// Without where librdkafka was when it happened.
+std::string without_state(std::string reason) {
+  if (const std::size_t at = reason.rfind(" (after "); at != std::string::npos && reason.ends_with(')'))
+    reason.resize(at);
+  return reason;
+}
+
 bool may_pass(rd_kafka_resp_err_t error) {
   return code_of(error) == Code::unavailable;
+}
+
+// What a partition that was just made is met with.
+bool is_unheard_of(rd_kafka_resp_err_t error) {
+  return error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || error == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
+         error == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION;
 }
 
 }  // namespace
@@ -48,6 +80,7 @@ Result<std::unique_ptr<Handle>> Handle::open(const Config& config, rd_kafka_type
                        std::ranges::find(ours, name, [](const auto& pair) { return pair.first; }) != ours.end();
     if (fixed) return fail(Code::configuration, fmt::format("kafka: {} is leat's own to set", name));
     TRY(set(conf.get(), name, value));
+    TRY(check_file(name, value));
   }
   for (const auto& [name, value] : ours) TRY(set(conf.get(), name, value));
   std::array<char, 512> reason{};
@@ -63,7 +96,8 @@ Handle::~Handle() {
 
 void Handle::retire_member(std::unique_ptr<Handle> member) {
   constexpr int kDestroysMembers = 0x020300ff;
-  if (!member || rd_kafka_version() >= kDestroysMembers) return;
+  if (!member) return;
+  if (rd_kafka_version() >= kDestroysMembers && rd_kafka_consumer_closed(member->get()) != 0) return;
   member->hooks_ = {};
   static std::mutex mutex;
   static auto& retired = *new std::vector<std::unique_ptr<Handle>>;  // never destroyed either
@@ -98,7 +132,7 @@ void Handle::note_trouble(rd_kafka_resp_err_t code, std::string reason) {
   const std::lock_guard lock(mutex_);
   if (code_of(trouble_) == Code::permission && code_of(code) != Code::permission) return;
   trouble_ = code;
-  reason_ = std::move(reason);
+  reason_ = without_state(std::move(reason));
 }
 
 bool Handle::locked_out() const {
@@ -137,9 +171,10 @@ Error Handle::error(rd_kafka_resp_err_t code, std::string_view what, std::string
 // Tries until there is an answer or the time is over.
 Result<void> Handle::attempt(std::string_view what, const std::function<rd_kafka_resp_err_t(int timeout_ms)>& request) {
   const SteadyTime end = deadline();
-  for (;;) {
+  const Milliseconds longest_of_all = std::max(kLongAttempt, config_.timeout / 8);
+  for (Milliseconds longest = kFirstAttempt;; longest = std::min(2 * longest, longest_of_all)) {
     const auto left = std::chrono::ceil<Milliseconds>(end - std::chrono::steady_clock::now());
-    const auto timeout = std::clamp(left, Milliseconds(1), kAttempt);
+    const auto timeout = std::clamp(left, Milliseconds(1), longest);
     const rd_kafka_resp_err_t code = request(static_cast<int>(timeout.count()));
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return {};
     // Where a member of a group polls for itself, its callbacks come there.
@@ -150,18 +185,37 @@ Result<void> Handle::attempt(std::string_view what, const std::function<rd_kafka
   }
 }
 
-Result<Topics> Handle::topics() {
-  const rd_kafka_metadata_t* metadata = nullptr;
-  TRY(attempt("topics", [&](int timeout_ms) { return rd_kafka_metadata(rk_, 1, nullptr, &metadata, timeout_ms); }));
-  if (metadata->broker_cnt > 0) some_broker_.store(metadata->brokers[0].id, std::memory_order_relaxed);
-  Topics topics;
-  for (const rd_kafka_metadata_topic_t& topic :
-       std::span(metadata->topics, static_cast<std::size_t>(metadata->topic_cnt))) {
-    if (topic.err == RD_KAFKA_RESP_ERR_NO_ERROR || topic.err == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE)
-      topics[topic.topic] = topic.partition_cnt;
+Result<std::string> Handle::cluster_id() {
+  TRY(topics());  // waits as long as an answer may take, and has the reason where there is none
+  const int timeout_ms = static_cast<int>(std::clamp<std::int64_t>(config_.timeout.count(), 1, 3'600'000));
+  const std::unique_ptr<char, FreeText> id(rd_kafka_clusterid(rk_, timeout_ms));
+  if (!id) return std::unexpected(unreachable());
+  return std::string(id.get());
+}
+
+Result<View> Handle::view() {
+  const rd_kafka_metadata_t* raw = nullptr;
+  TRY(attempt("topics", [&](int timeout_ms) { return rd_kafka_metadata(rk_, 1, nullptr, &raw, timeout_ms); }));
+  const std::unique_ptr<const rd_kafka_metadata_t, Destroy<rd_kafka_metadata_destroy>> metadata(raw);
+  View view{metadata->orig_broker_id, {}, {}};
+  for (const auto& broker : std::span(metadata->brokers, static_cast<std::size_t>(metadata->broker_cnt))) {
+    const bool ipv6 = std::string_view(broker.host).find(':') != std::string_view::npos;
+    const std::string host = ipv6 ? fmt::format("[{}]", broker.host) : broker.host;
+    const Broker& one = view.brokers.emplace_back(Broker{broker.id, fmt::format("{}:{}", host, broker.port)});
+    // The one that has answered is alive.
+    const bool answered = broker.id == view.from ||
+                          std::string_view(metadata->orig_broker_name).find(one.address) != std::string_view::npos;
+    if (answered || view.brokers.size() == 1) some_broker_.store(broker.id, std::memory_order_relaxed);
   }
-  rd_kafka_metadata_destroy(metadata);
-  return topics;
+  for (const auto& topic : std::span(metadata->topics, static_cast<std::size_t>(metadata->topic_cnt))) {
+    if (topic.err == RD_KAFKA_RESP_ERR_NO_ERROR || topic.err == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE)
+      view.topics[topic.topic] = topic.partition_cnt;
+  }
+  return view;
+}
+
+Result<Topics> Handle::topics() {
+  return std::move(TRY(view()).topics);
 }
 
 Result<std::int32_t> Handle::partition_count(std::string_view topic) {
@@ -173,27 +227,35 @@ Result<std::vector<std::optional<Offset>>> Handle::offsets(std::span<const Offse
   std::vector<std::size_t> open(queries.size());
   for (std::size_t i = 0; i < open.size(); ++i) open[i] = i;
   if (queries.empty()) return found;
+  const SteadyTime settled = std::chrono::steady_clock::now() + std::min(config_.timeout, kSettleTime);
   TRY(attempt("offsets", [&](int timeout_ms) {
     const PartitionList list = make_list(open.size());
     for (const std::size_t i : open) {
       rd_kafka_topic_partition_list_add(list.get(), queries[i].topic.c_str(), queries[i].partition.value)->offset =
           queries[i].time;
     }
-    const rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(rk_, list.get(), timeout_ms);
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR && !may_pass(code)) return code;
-    rd_kafka_resp_err_t failure = code;
-    std::vector<std::size_t> again;
-    for (std::size_t n = 0; n < open.size(); ++n) {
-      const rd_kafka_topic_partition_t& answer = elements(list.get())[n];
-      if (code != RD_KAFKA_RESP_ERR_NO_ERROR || answer.err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        again.push_back(open[n]);
-        if (code == RD_KAFKA_RESP_ERR_NO_ERROR) failure = answer.err;
-      } else if (answer.offset >= 0) {
-        found[open[n]] = Offset{answer.offset};
+    rd_kafka_resp_err_t failure = rd_kafka_offsets_for_times(rk_, list.get(), timeout_ms);
+    if (failure == RD_KAFKA_RESP_ERR_NO_ERROR) {
+      std::vector<std::size_t> again;
+      for (std::size_t n = 0; n < open.size(); ++n) {
+        const rd_kafka_topic_partition_t& answer = elements(list.get())[n];
+        if (answer.err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+          again.push_back(open[n]);
+          failure = answer.err;
+        } else if (answer.offset >= 0) {
+          found[open[n]] = Offset{answer.offset};
+        }
       }
+      open = std::move(again);
     }
-    open = std::move(again);
-    return failure;
+    // The cluster has told of the partition, else nobody would ask: this client and the leader will hear of it, too.
+    const bool unheard_of = is_unheard_of(failure) && std::chrono::steady_clock::now() < settled;
+    if (!unheard_of && !may_pass(failure)) return failure;
+    // Another may lead it by now, and librdkafka would go on asking the one it knows.
+    const rd_kafka_metadata_t* fresh = nullptr;
+    if (rd_kafka_metadata(rk_, 1, nullptr, &fresh, timeout_ms) == RD_KAFKA_RESP_ERR_NO_ERROR)
+      rd_kafka_metadata_destroy(fresh);
+    return unheard_of ? RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE : failure;
   }));
   return found;
 }
@@ -204,8 +266,9 @@ Error unknown_topic(std::string_view name, const Topics& known) {
   std::vector<std::string> names;
   for (const auto& [topic, partitions] : known) names.push_back(topic);
   const std::string_view near = nearest(name, names);
+  const std::string otherwise = fmt::format("leat topic create {}", name);
   return {Code::not_found, fmt::format("topic \"{}\" not found", name),
-          near.empty() ? "" : fmt::format("did you mean \"{}\"?", near)};
+          near.empty() ? otherwise : fmt::format("did you mean \"{}\"? else: {}", near, otherwise)};
 }
 
 Result<std::int32_t> partition_count(const Topics& topics, std::string_view name) {
@@ -217,7 +280,8 @@ Result<std::int32_t> partition_count(const Topics& topics, std::string_view name
 Result<void> check_partition(std::string_view topic, PartitionId partition, std::int32_t count) {
   if (partition.value >= 0 && partition.value < count) return {};
   return fail(Code::not_found,
-              fmt::format("topic \"{}\" has no partition {} (it has {})", topic, partition.value, count));
+              fmt::format("topic \"{}\" has no partition {} (it has {})", topic, partition.value, count),
+              fmt::format("leat topic describe {}", topic));
 }
 
 }  // namespace leat::kafka

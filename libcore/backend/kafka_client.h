@@ -58,6 +58,19 @@ struct Hooks {
 // Topics and how many partitions each has.
 using Topics = std::map<std::string, std::int32_t, std::less<>>;
 
+// A broker, as the others tell where it is.
+struct Broker {
+  std::int32_t id;
+  std::string address;  // HOST:PORT
+};
+
+// What one broker says of the cluster.
+struct View {
+  std::int32_t from;  // its id, or -1 where it is the one that was named at opening and its id is not known yet
+  std::vector<Broker> brokers;
+  Topics topics;
+};
+
 // A place to ask for the offset of: milliseconds since 1970, or one of these.
 inline constexpr std::int64_t kAtEnd = -1;
 inline constexpr std::int64_t kAtStart = -2;
@@ -77,8 +90,9 @@ class Handle {
   Handle(const Handle&) = delete;
   Handle& operator=(const Handle&) = delete;
 
-  // Ends a member of a group that was closed. Before librdkafka 2.3, destroying one that was never its group's leader
-  // aborts the process (its issue 4312): such a client is left to the end of the process instead.
+  // Ends a member of a group. Before librdkafka 2.3, destroying one that was never its group's leader aborts the
+  // process (its issue 4312), and destroying one that could not be closed waits for ever: such a client is left to the
+  // end of the process instead.
   static void retire_member(std::unique_ptr<Handle> member);
 
   rd_kafka_t* get() const { return rk_; }
@@ -90,9 +104,14 @@ class Handle {
   // No answer at all.
   Error unreachable() const;
 
-  // All topics of the cluster, without creating any. Errors: unavailable, permission.
+  // What the cluster calls itself. Errors: unavailable.
+  Result<std::string> cluster_id();
+  // What some broker says. Errors: unavailable, permission.
+  Result<View> view();
+  // All topics of the cluster, without creating any. Errors: those of view().
   Result<Topics> topics();
-  // A broker that topics() has heard of, for what any of them can answer; -1 before.
+  // A broker that view() has heard of, the one that answered where that is known, for what any of them can answer; -1
+  // before.
   std::int32_t some_broker() const { return some_broker_.load(std::memory_order_relaxed); }
   // How many partitions a topic has. Errors: not_found (suggesting the nearest name), and those of topics().
   Result<std::int32_t> partition_count(std::string_view topic);
@@ -118,6 +137,14 @@ class Handle {
   std::string reason_;
 };
 
+// Whether a change has come through to one broker: `client` talks to it alone, and `topics` is what it knows.
+using Settled = std::function<Result<bool>(Handle& client, std::int32_t broker, const Topics& topics)>;
+
+// Asks all brokers that can be reached, each by itself, until it is settled there: which one a client asks next is
+// chance. Errors: those of `settled`, and unavailable, naming the broker that has not heard of `change` within the
+// timeout.
+Result<void> ask_all_brokers(Handle& handle, std::string_view change, const Settled& settled);
+
 // Error for a topic that is not there.
 Error unknown_topic(std::string_view name, const Topics& known);
 Result<std::int32_t> partition_count(const Topics& topics, std::string_view name);
@@ -126,6 +153,8 @@ Result<void> check_partition(std::string_view topic, PartitionId partition, std:
 
 // The Code that a librdkafka error is here.
 Code code_of(rd_kafka_resp_err_t error);
+// A later producer has taken over the transactional id.
+bool is_fenced(rd_kafka_resp_err_t error);
 
 // ---- The administrator's side: kafka_admin.cc ----
 
@@ -146,10 +175,40 @@ Result<std::vector<TrimResult>> trim_topic(Handle& handle, std::string_view name
                                            std::span<const PartitionId> partitions, bool execute);
 Result<std::vector<PartitionInfo>> describe_partitions(Handle& handle, std::string_view topic);
 
+// ---- The position of a copy: kafka_copy_position.cc ----
+
+struct CopyPosition {
+  CopyProgress progress;
+  std::optional<Offset> last = {};  // here, of the last record copied, where that is known
+};
+using CopyPositions = std::vector<std::optional<CopyPosition>>;  // by partition; nullopt where nothing was copied
+// What `group` has stored on the topic, when no transaction of it is being ended any more. Errors: unavailable.
+Result<CopyPositions> copy_positions(const Config& config, const std::string& group, const std::string& topic,
+                                     std::int32_t partitions);
+// Adds to what is to be stored. Precondition: `last` and the hash are known.
+void add_position(rd_kafka_topic_partition_list_t* list, const std::string& topic, PartitionId partition,
+                  const CopyPosition& position);
+
+// ---- Counting records: kafka_count_back.cc ----
+
+// The offset of a partition's first record.
+Result<Offset> start_of(Handle& handle, const std::string& topic, PartitionId partition);
+
+struct CountedRecord {
+  Offset offset;
+  std::uint64_t hash;  // hash_of_record()
+};
+// The n-th committed record before `end`, counting backwards; nullopt when there are not so many. Reads what lies
+// behind it, twice. Precondition: n > 0.
+Result<std::optional<CountedRecord>> nth_back(const Config& config, Handle& handle, const std::string& topic,
+                                              PartitionId partition, Offset end, std::int64_t n);
+
 // ---- Settings as text: kafka_settings.cc, pure ----
 
 // What a topic's settings are called in Kafka. Errors: usage, for what Kafka has no equal to.
 Result<KafkaProperties> to_kafka(const TopicSettings& settings);
+// Those that Kafka has an equal to, within its limits.
+TopicSettings applicable(const TopicSettings& settings);
 // The reverse; what Kafka has besides is left out.
 TopicSettings from_kafka(const std::map<std::string, std::string, std::less<>>& configs, std::int32_t partitions);
 
@@ -172,8 +231,19 @@ GroupMember parse_member(std::string_view client_id, std::string_view host);
 
 // ---- Producers and readers ----
 
+// message.max.bytes for records of up to so many bytes.
+std::string message_bytes_max(std::int64_t record_bytes_max);
+// Errors: bad_data, for what cannot go to that topic of a cluster.
+Result<void> check_sendable(const RecordInput& record, const TopicSettings& settings, std::string_view topic);
+// Hands a copy of the record to librdkafka; while its queue is full, waits. `opaque` comes back with the report.
+// Errors: bad_data (too large), io.
+Result<void> enqueue(Handle& handle, rd_kafka_topic_t* topic_handle, std::string_view topic, const RecordInput& record,
+                     PartitionId partition, void* opaque);
+
 Result<std::unique_ptr<Producer>> open_producer(const Config& config, Handle& admin, std::string_view topic,
                                                 const ProducerOptions& options);
+Result<std::unique_ptr<CopyWriter>> open_copy(const Config& config, Handle& admin, std::string_view topic,
+                                              const CopySource& source);
 Result<std::unique_ptr<Reader>> open_reader(const Config& config, const ReadOptions& options);
 Result<std::unique_ptr<GroupReader>> join_group(const Config& config, std::string_view consumer,
                                                 const GroupOptions& options);

@@ -79,4 +79,9 @@ Code code_of(rd_kafka_resp_err_t error) {
   }
 }
 
+bool is_fenced(rd_kafka_resp_err_t error) {
+  return error == RD_KAFKA_RESP_ERR__FENCED || error == RD_KAFKA_RESP_ERR_PRODUCER_FENCED ||
+         error == RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH;
+}
+
 }  // namespace leat::kafka

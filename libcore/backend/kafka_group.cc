@@ -10,8 +10,10 @@
 #include <deque>
 #include <thread>
 
+#include "leat/backend/kafka_lost.h"
 #include "leat/backend/kafka_reader.h"
 #include "leat/backend/local.h"
+#include "leat/backend/member_reader.h"
 #include "leat/log/topic_settings.h"
 
 namespace leat::kafka {
@@ -43,20 +45,15 @@ struct Held {
   Position position() const { return {of->topic, cursor->id, cursor->next}; }
 };
 
-class KafkaGroupReader final : public GroupReader {
+class KafkaGroupReader final : public MemberReader {
  public:
   KafkaGroupReader(Config config, std::string consumer, const GroupOptions& options)
-      : config_(std::move(config)),
-        consumer_(std::move(consumer)),
-        options_(options),
-        claims_(options.strategy != OffsetStrategy::none),
-        automatic_(options.strategy == OffsetStrategy::automatic),
-        committed_at_(std::chrono::steady_clock::now()) {}
+      : MemberReader(std::move(consumer), options), config_(std::move(config)) {}
 
   ~KafkaGroupReader() override {
-    if (!left_) (void)leave_group(in_hand_);
+    if (!left_) (void)leave_group(in_hand_, false);
     reader_.reset();
-    if (assigned_at_) Handle::retire_member(std::move(member_));
+    if (subscribed_) Handle::retire_member(std::move(member_));
   }
 
   Result<void> open() {
@@ -88,7 +85,7 @@ class KafkaGroupReader final : public GroupReader {
         return fetch;
       }
       if (fetch.state == Fetch::State::ended && settled(now)) return fetch;
-      note_waiting(now);
+      note_idle(now);
       Milliseconds left = std::chrono::ceil<Milliseconds>(deadline - now);
       if (left.count() <= 0) {
         if (TRY(reader_->at_ends())) return Fetch{.state = Fetch::State::caught_up};
@@ -103,51 +100,48 @@ class KafkaGroupReader final : public GroupReader {
     }
   }
 
+  Result<void> tend() override {
+    ASSERT(!left_ && !automatic_);
+    reader_->forgive_silence();
+    return look_at_member(Milliseconds(0));
+  }
+
   std::vector<std::string> take_notices() override {
     std::vector<std::string> notices = reader_->take_notices();
     notices.insert(notices.end(), notices_.begin(), notices_.end());
     notices_.clear();
     return notices;
   }
-  std::vector<std::string> take_events() override { return std::exchange(events_, {}); }
 
   Result<void> commit(std::span<const Position> positions) override {
-    if (!claims_) return fail(Code::usage, "offset strategy none never commits");
+    TRY(check_strategy());
     const PartitionList list = make_list(positions.size());
     std::vector<Held*> touched;
     for (const Position& position : positions) {
-      Held* held = find(position.topic, position.partition);
-      if (held == nullptr) {
-        return fail(Code::busy, fmt::format("partition {} of \"{}\" is not this member's", position.partition.value,
-                                            position.topic));
-      }
+      Held* const held = find(position.topic, position.partition);
+      if (held == nullptr) return not_ours(position);
       TRY(check_end(*held, position.next));
       rd_kafka_topic_partition_list_add(list.get(), held->of->topic.c_str(), position.partition.value)->offset =
           position.next.value;
       touched.push_back(held);
     }
-    // What was lost is another member's by now: it reads again what was not committed before.
-    if (positions.empty() || losing_) return {};
-    TRY(store(list.get()));
-    for (std::size_t i = 0; i < touched.size(); ++i) touched[i]->stored = positions[i].next;
+    if (positions.empty()) return {};
+    const bool stored = !losing_ && TRY(store(list.get()));
+    for (std::size_t i = 0; i < touched.size(); ++i) {
+      const auto& [topic, partition, next] = positions[i];
+      if (stored) {
+        touched[i]->stored = next;
+        lost_.forget(topic, partition);
+      } else {
+        lost_.remember(topic, partition, touched[i]->stored, next);
+      }
+    }
     return {};
-  }
-
-  void on_release(std::function<Result<void>(std::span<const Position>)> callback) override {
-    on_release_ = std::move(callback);
   }
 
   Result<void> leave() override {
     if (left_) return {};
-    return leave_group(std::nullopt);
-  }
-
-  std::vector<Position> resumed() const override { return resumed_; }
-
-  std::vector<Position> positions() const override {
-    std::vector<Position> positions;
-    for (const Held& held : held_) positions.push_back(held.position());
-    return positions;
+    return leave_group(std::nullopt, true);
   }
 
  private:
@@ -199,6 +193,7 @@ class KafkaGroupReader final : public GroupReader {
     const PartitionList list = make_list(subscriptions_.size());
     for (const Subscription& sub : subscriptions_)
       if (sub.shared) rd_kafka_topic_partition_list_add(list.get(), sub.topic.c_str(), RD_KAFKA_PARTITION_UA);
+    subscribed_ = true;
     const rd_kafka_resp_err_t code = rd_kafka_subscribe(member_->get(), list.get());
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return std::unexpected(member_->error(code, "join"));
     const SteadyTime deadline = member_->deadline() + kSettleTime;
@@ -232,7 +227,10 @@ class KafkaGroupReader final : public GroupReader {
       member_error_ = std::move(error);
     }
     if (release_error_) return std::unexpected(*release_error_);
-    return hold(std::exchange(given_, {}));
+    TRY(hand_over());
+    TRY(hold(std::exchange(given_, {})));
+    if (std::exchange(shared_out_, false) && !has_lost()) give_up_lost();
+    return {};
   }
 
   // Called inside rd_kafka_consumer_poll().
@@ -245,22 +243,24 @@ class KafkaGroupReader final : public GroupReader {
       for (const rd_kafka_topic_partition_t& one : elements(list))
         if (Subscription* sub = subscription(one.topic)) given_.push_back({sub, {one.partition}});
       assigned_at_ = std::chrono::steady_clock::now();
+      shared_out_ = true;
       waiting_said_ = waiting_said_ && list->cnt == 0;
       return;
     }
-    if (!closing_ && code == RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS) {
-      losing_ = rd_kafka_assignment_lost(member_->get()) != 0;
-      auto released = release(list);
-      losing_ = false;
-      if (!released) {
-        // They stay this member's until it goes.
-        release_error_ = std::move(released).error();
-        kept_.reset(rd_kafka_topic_partition_list_copy(list));
-        return;
-      }
-      assigned_at_ = std::chrono::steady_clock::now();
-    }
+    if (!closing_ && code == RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS) return give_up(list);
     note_refusal(rd_kafka_incremental_unassign(member_->get(), list));
+  }
+
+  // The member is to let go of these: hand_over() does, when what was handed out of them is done with. Until then it
+  // does not take part in sharing out anew, but it stays a member, and the others go on with what they have.
+  void give_up(const rd_kafka_topic_partition_list_t* list) {
+    if (!revoked_) revoked_ = make_list(static_cast<std::size_t>(list->cnt));
+    for (const rd_kafka_topic_partition_t& one : elements(list)) {
+      rd_kafka_topic_partition_list_add(revoked_.get(), one.topic, one.partition);
+      std::erase_if(
+          given_, [&](const Place& place) { return place.of->topic == one.topic && place.id.value == one.partition; });
+      if (const Held* held = find(one.topic, {one.partition})) reader_->pause(*held->cursor);
+    }
   }
 
   void note_refusal(rd_kafka_error_t* raw) {
@@ -269,51 +269,58 @@ class KafkaGroupReader final : public GroupReader {
       member_error_ = member_->error(rd_kafka_error_code(error.get()), "join", rd_kafka_error_string(error.get()));
   }
 
-  // Hands partitions to other members: what was handed out of them is done with first.
-  Result<void> release(const rd_kafka_topic_partition_list_t* list) {
-    std::vector<Position> positions;
-    for (const rd_kafka_topic_partition_t& one : elements(list)) {
-      std::erase_if(
-          given_, [&](const Place& place) { return place.of->topic == one.topic && place.id.value == one.partition; });
-      if (const Held* held = find(one.topic, {one.partition})) positions.push_back(held->position());
+  // Hands what is to go to other members, all of it together, when what was handed out of it is done with.
+  Result<void> hand_over() {
+    if (!revoked_) return {};
+    losing_ = has_lost();
+    auto released = release(revoked_.get());
+    losing_ = false;
+    if (released && !*released) return {};
+    const PartitionList list = std::move(revoked_);
+    if (!released) {
+      // They stay this member's until it goes.
+      release_error_ = released.error();
+      kept_.reset(rd_kafka_topic_partition_list_copy(list.get()));
+      return std::unexpected(std::move(released).error());
     }
-    if (positions.empty()) return {};
-    if (automatic_ && !losing_) TRY(commit(positions));
-    if (on_release_) TRY(on_release_(positions));
+    note_refusal(rd_kafka_incremental_unassign(member_->get(), list.get()));
+    assigned_at_ = std::chrono::steady_clock::now();
+    return {};
+  }
+
+  // Whether all of them are done with, and read no more.
+  Result<bool> release(const rd_kafka_topic_partition_list_t* list) {
+    std::vector<Position> positions;
+    for (const rd_kafka_topic_partition_t& one : elements(list))
+      if (const Held* held = find(one.topic, {one.partition})) positions.push_back(held->position());
+    if (positions.empty()) return true;
+    if (TRY(finish(positions)).size() < positions.size()) return false;
     for (const Position& position : positions) {
       const auto held = std::ranges::find_if(held_, [&](const Held& one) {
         return one.of->topic == position.topic && one.cursor->id == position.partition;
       });
-      if (losing_) {
-        notices_.push_back(fmt::format(
-            "consumer \"{}\" has lost partition {} of \"{}\", as the group had not heard of it: what it "
-            "read behind offset {} is read again by others",
-            consumer_, position.partition.value, position.topic, held->stored.value_or(held->cursor->start).value));
-      }
-      events_.push_back(fmt::format("consumer \"{}\" gives up partition {} of \"{}\" at {}", consumer_,
-                                    position.partition.value, position.topic, position.next.value));
+      if (losing_) lost_.lose(position.topic, position.partition, held->stored);
+      note_given_up(position);
       reader_->remove(*held->cursor);
       held_.erase(held);
     }
-    return {};
+    return true;
   }
 
   // Whether there is nothing more to wait for but records: a member without a partition may be given one by the
   // rebalance that is under way.
   bool settled(SteadyTime now) {
+    if (revoked_) return false;
     if (!held_.empty() || !assigned_at_) return true;
     if (now - std::max(*assigned_at_, asked_at_) < (asked_at_ == SteadyTime{} ? kSettleTime : kAskAgain)) return false;
     asked_at_ = now;
     return !is_rebalancing(reader_->handle(), consumer_);
   }
 
-  void note_waiting(SteadyTime now) {
+  void note_idle(SteadyTime now) {
     if (!held_.empty() || waiting_said_ || !assigned_at_ || now - *assigned_at_ < kSettleTime / 4) return;
     waiting_said_ = true;
-    for (const Subscription& sub : subscriptions_) {
-      events_.push_back(fmt::format("consumer \"{}\" waits: other members have all {} partitions of \"{}\"", consumer_,
-                                    sub.partitions_at_join, sub.topic));
-    }
+    for (const Subscription& sub : subscriptions_) note_waiting(sub.topic, sub.partitions_at_join);
   }
 
   // ---- Reading ----
@@ -329,24 +336,53 @@ class KafkaGroupReader final : public GroupReader {
       if (const auto number = static_cast<std::size_t>(id.value); number < sub->noted.size())
         how.stop = sub->noted[number];
       how.stored = stored[i];
+      if (const auto named = start_named(options_.read, sub->topic, id)) how.stored = named;
+      if (const auto regained = lost_.regain(sub->topic, id, stored[i], options_.reset)) how.stored = regained;
       more.push_back(std::move(how));
     }
     const auto cursors = TRY(reader_->add(more));
     std::vector<Position> starts;
     for (std::size_t i = 0; i < places.size(); ++i) {
+      const bool ahead = more[i].stored != stored[i];
       Held& held = held_.emplace_back(Held{places[i].of, cursors[i], stored[i]});
       TRY(check_stored(held));
       if (stored[i]) resumed_.push_back({held.of->topic, held.cursor->id, *stored[i]});
-      if (joined_ && held.of->shared) {
-        events_.push_back(fmt::format("consumer \"{}\" takes partition {} of \"{}\" at {}", consumer_,
-                                      held.cursor->id.value, held.of->topic, held.cursor->next.value));
-      }
-      // Whoever takes over before the first commit must not start anywhere else.
-      const bool at_beginning = options_.read.start.kind == StartAt::Kind::beginning && !more[i].is_new;
-      if ((automatic_ || options_.store_start) && claims_ && !stored[i] && !at_beginning)
-        starts.push_back(held.position());
+      if (joined_ && held.of->shared) note_taken(held.position());
+      if (ahead || stores_start(stored[i].has_value(), more[i].is_new)) starts.push_back(held.position());
     }
     return starts.empty() ? Result<void>{} : commit(starts);
+  }
+
+  // ---- Lost and regained: see kafka_lost.h ----
+
+  bool has_lost() const { return subscribed_ && rd_kafka_assignment_lost(member_->get()) != 0; }
+
+  // After a sharing out: what was lost and is not this member's again has been given to others.
+  void give_up_lost() {
+    const auto is_held = [this](std::string_view topic, PartitionId id) { return find(topic, id) != nullptr; };
+    for (const auto& [place, from] : lost_.give_up(is_held)) {
+      given_up_ = fmt::format(
+          "consumer \"{}\" has lost partition {} of \"{}\", as the group had not heard of it in time: what it read "
+          "behind offset {} is read again by others",
+          consumer_, place.second.value, place.first, from.value);
+      notices_.push_back(given_up_);
+    }
+  }
+
+  // Joins again and commits what was lost, or says that others have got it: all that counts as done must be stored.
+  Result<void> settle_lost() {
+    given_up_.clear();
+    const SteadyTime deadline = member_->deadline() + kSettleTime;
+    while (!lost_.unstored().empty()) {
+      if (std::chrono::steady_clock::now() >= deadline) return std::unexpected(member_->unreachable());
+      TRY(look_at_member(kMemberLook));
+      std::vector<Position> again;
+      for (const auto& [place, done] : lost_.unstored())
+        if (const Held* held = find(place.first, place.second))
+          again.push_back({held->of->topic, held->cursor->id, done});
+      TRY(commit(again));
+    }
+    return given_up_.empty() ? Result<void>{} : fail(Code::busy, given_up_);
   }
 
   Result<std::vector<std::optional<Offset>>> stored_offsets(const std::vector<Place>& places) {
@@ -375,68 +411,62 @@ class KafkaGroupReader final : public GroupReader {
 
   // ---- Committing ----
 
+  std::vector<Standing> standings() const override {
+    std::vector<Standing> standings;
+    for (const Held& held : held_) standings.push_back({held.position(), held.stored.value_or(held.cursor->start)});
+    return standings;
+  }
+
   Result<void> check_end(const Held& held, Offset next) {
     // What has been handed out lies inside the log; only a position made up by the caller needs a look.
     if (next <= std::max(held.cursor->next, held.cursor->end)) return {};
     const std::array query = {OffsetQuery{held.of->topic, held.cursor->id, kAtEnd}};
     const auto end = TRY(reader_->handle().offsets(query)).front().value_or(Offset{0});
-    if (next <= end) return {};
-    return fail(Code::usage, fmt::format("offset {} of partition {} of \"{}\" lies behind the end of the log",
-                                         next.value, held.cursor->id.value, held.of->topic));
+    return next <= end ? Result<void>{} : behind_end({held.of->topic, held.cursor->id, next});
   }
 
-  Result<void> store(const rd_kafka_topic_partition_list_t* list) {
+  // No when this is no member any more, or not of the group's present generation: it joins again, see kafka_lost.h.
+  Result<bool> store(const rd_kafka_topic_partition_list_t* list) {
     const std::string what = fmt::format("commit of consumer \"{}\"", consumer_);
     const SteadyTime deadline = member_->deadline();
     for (;;) {
       rd_kafka_resp_err_t code = rd_kafka_commit(member_->get(), list, 0);
       for (const auto& one : elements(list))
         if (code == RD_KAFKA_RESP_ERR_NO_ERROR) code = one.err;
-      if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return {};
+      if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return true;
+      const bool outdated = code == RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION || code == RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID;
+      if (subscribed_ && (outdated || has_lost())) return false;
       Error error = member_->error(code, what);
       // While a group shares out anew it takes no commits; that passes.
-      // What has been lost meanwhile must not be overwritten.
-      const bool sharing =
-          code == RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS || code == RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION;
-      const bool passes = (sharing && rd_kafka_assignment_lost(member_->get()) == 0) || error.code == Code::unavailable;
+      const bool passes = code == RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS || error.code == Code::unavailable;
       if (!passes || std::chrono::steady_clock::now() >= deadline) return std::unexpected(std::move(error));
       std::this_thread::sleep_for(kEndLook);
     }
   }
 
-  // Commits what was handed out, but for what is still in the caller's hands.
-  Result<void> commit_done(const std::optional<Position>& in_hand) {
-    std::vector<Position> done;
-    for (const Held& held : held_) {
-      Position position = held.position();
-      if (in_hand && in_hand->partition == position.partition && in_hand->topic == position.topic) position = *in_hand;
-      if (position.next > held.stored.value_or(held.cursor->start)) done.push_back(position);
-    }
-    return done.empty() ? Result<void>{} : commit(done);
-  }
-
-  Result<void> commit_if_due(SteadyTime now) {
-    if (!automatic_ || now - committed_at_ < options_.flush_every) return {};
-    committed_at_ = now;
-    return commit_done(std::nullopt);
-  }
-
-  // What a caller that goes away without a word has not finished: the records of the last fetch.
-  void note_in_hand(const Fetch& fetch) {
-    in_hand_ = fetch.position;
-    in_hand_->next = fetch.records.front().offset;
-  }
-
-  Result<void> leave_group(const std::optional<Position>& in_hand) {
+  Result<void> leave_group(const std::optional<Position>& in_hand, bool patient) {
     left_ = true;
     if (!member_ || !reader_) return {};
     Result<void> committed = automatic_ ? commit_done(in_hand) : Result<void>{};
+    if (committed && patient) committed = settle_lost();
     closing_ = true;
-    if (kept_) note_refusal(rd_kafka_incremental_unassign(member_->get(), kept_.get()));
+    for (const PartitionList* list : {&kept_, &revoked_})
+      if (*list) note_refusal(rd_kafka_incremental_unassign(member_->get(), list->get()));
     // Closed without a partition, librdkafka leaves without telling, and is missed only when its session is over.
     if (held_.empty() && given_.empty()) rd_kafka_unsubscribe(member_->get());
-    rd_kafka_consumer_close(member_->get());
+    close_member();
     return committed;
+  }
+
+  // Leaves in order, if librdkafka comes to an end of it within the time that the cluster has for an answer: closing
+  // has been seen to wait for ever for a member whose partitions were lost while it was to let go of them. The group
+  // then misses it when its session is over.
+  void close_member() {
+    const QueueHandle queue(rd_kafka_queue_new(member_->get()));
+    const ErrorHandle refused(rd_kafka_consumer_close_queue(member_->get(), queue.get()));
+    const SteadyTime deadline = member_->deadline();
+    while (!refused && rd_kafka_consumer_closed(member_->get()) == 0 && std::chrono::steady_clock::now() < deadline)
+      rd_kafka_queue_poll_callback(queue.get(), static_cast<int>(kEndLook.count()));
   }
 
   // ---- The rest ----
@@ -453,29 +483,23 @@ class KafkaGroupReader final : public GroupReader {
   }
 
   Config config_;
-  std::string consumer_;
-  GroupOptions options_;
-  bool claims_;
-  bool automatic_;
-  bool joined_ = false;
-  bool left_ = false;
   bool closing_ = false;
+  bool subscribed_ = false;
+  bool shared_out_ = false;                 // partitions, or none, have been given since the member was looked at
   bool losing_ = false;                     // what is being released is not this member's any more
   bool waiting_said_ = false;               // that there is nothing for it
   std::deque<Subscription> subscriptions_;  // places stay
   std::vector<Held> held_;                  // in the order they were given
   std::vector<Place> given_;                // by the coordinator, not read yet
-  std::optional<SteadyTime> assigned_at_;   // when partitions were given or taken last
-  SteadyTime asked_at_{};                   // when the coordinator was asked last
-  std::optional<Position> in_hand_;         // before the records of the last fetch
-  SteadyTime committed_at_;
-  std::function<Result<void>(std::span<const Position>)> on_release_;
-  std::optional<Error> release_error_;  // what on_release_ said
-  std::optional<Error> member_error_;   // why joining takes long
-  PartitionList kept_;                  // partitions that should have been released
-  std::vector<Position> resumed_;
+  LostProgress lost_;
+  std::optional<SteadyTime> assigned_at_;  // when partitions were given or taken last
+  SteadyTime asked_at_{};                  // when the coordinator was asked last
+  std::optional<Error> release_error_;     // of finish()
+  std::optional<Error> member_error_;      // why joining takes long
+  PartitionList revoked_;                  // partitions that are to be let go of
+  PartitionList kept_;                     // partitions that should have been released
+  std::string given_up_;                   // the last of what others have got
   std::vector<std::string> notices_;
-  std::vector<std::string> events_;
   std::unique_ptr<Handle> member_;
   std::unique_ptr<KafkaReader> reader_;
 };

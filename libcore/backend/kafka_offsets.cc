@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <thread>
 
 #include "leat/backend/kafka_client.h"
 #include "leat/backend/local.h"
@@ -66,28 +67,57 @@ Result<void> check_groups(const Handle& handle, std::string_view consumer, const
   return {};
 }
 
-// Everything a group has stored, of topics that exist.
-Result<Stored> stored_offsets(Handle& handle, std::string_view consumer, const Topics& topics) {
-  const std::string name(consumer);
-  const GroupQuery query(rd_kafka_ListConsumerGroupOffsets_new(name.c_str(), nullptr));
-  const EventHandle event =
-      TRY(request(handle, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, "offsets", [&](auto* options, auto* queue) {
-        rd_kafka_ListConsumerGroupOffsets_t* one = query.get();
-        rd_kafka_ListConsumerGroupOffsets(handle.get(), &one, 1, options, queue);
-      }));
-  std::size_t count = 0;
-  const auto** results = rd_kafka_ListConsumerGroupOffsets_result_groups(
-      rd_kafka_event_ListConsumerGroupOffsets_result(event.get()), &count);
-  TRY(check_groups(handle, consumer, results, count));
-  Stored stored;
-  for (const rd_kafka_group_result_t* result : std::span(results, count)) {
-    const auto* partitions = rd_kafka_group_result_partitions(result);
-    if (partitions == nullptr) continue;
-    for (const auto& one : elements(partitions))
-      if (one.offset >= 0 && topics.contains(one.topic)) stored[{one.topic, {one.partition}}] = Offset{one.offset};
+// What groups have stored. To the answer that another broker coordinates the group, librdkafka 2.0 looks for the
+// coordinator of the asking client's own group, and crashes where it has none (confluentinc/librdkafka issue 5040): so
+// this client is a consumer, of a group that it never joins.
+class StoredOffsets {
+ public:
+  // Both must outlive it.
+  StoredOffsets(const Handle& admin, const Topics& topics) : config_(admin.config()), topics_(topics) {}
+
+  // Everything of that group, of topics that exist. While its coordinator is not to be had it is asked for anew.
+  Result<Stored> of(std::string_view consumer) {
+    const SteadyTime deadline = std::chrono::steady_clock::now() + config_.timeout;
+    for (;;) {
+      auto stored = ask(consumer);
+      if (stored || stored.error().code != Code::unavailable || std::chrono::steady_clock::now() >= deadline)
+        return stored;
+      client_.reset();  // it remembers who was the coordinator
+      std::this_thread::sleep_for(kAskAgain);
+    }
   }
-  return stored;
-}
+
+ private:
+  static constexpr Milliseconds kAskAgain{100};
+
+  Result<Stored> ask(std::string_view consumer) {
+    if (!client_)
+      client_ = TRY(Handle::open(config_, RD_KAFKA_CONSUMER, {{"group.id", "leat"}, {"enable.auto.commit", "false"}}));
+    const std::string name(consumer);
+    const GroupQuery query(rd_kafka_ListConsumerGroupOffsets_new(name.c_str(), nullptr));
+    const EventHandle event =
+        TRY(request(*client_, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, "offsets", [&](auto* options, auto* queue) {
+          rd_kafka_ListConsumerGroupOffsets_t* one = query.get();
+          rd_kafka_ListConsumerGroupOffsets(client_->get(), &one, 1, options, queue);
+        }));
+    std::size_t count = 0;
+    const auto** results = rd_kafka_ListConsumerGroupOffsets_result_groups(
+        rd_kafka_event_ListConsumerGroupOffsets_result(event.get()), &count);
+    TRY(check_groups(*client_, consumer, results, count));
+    Stored stored;
+    for (const rd_kafka_group_result_t* result : std::span(results, count)) {
+      const auto* partitions = rd_kafka_group_result_partitions(result);
+      if (partitions == nullptr) continue;
+      for (const auto& one : elements(partitions))
+        if (one.offset >= 0 && topics_.contains(one.topic)) stored[{one.topic, {one.partition}}] = Offset{one.offset};
+    }
+    return stored;
+  }
+
+  const Config& config_;
+  const Topics& topics_;
+  std::unique_ptr<Handle> client_;
+};
 
 Result<std::vector<Member>> members_of(Handle& handle, std::string_view consumer) {
   const std::string name(consumer);
@@ -170,7 +200,7 @@ std::string member_name(const std::string& description) {
 }
 
 GroupMember parse_member(std::string_view client_id, std::string_view host) {
-  const GroupMember foreign{0, std::string(host.starts_with('/') ? host.substr(1) : host), std::string(client_id)};
+  GroupMember foreign{0, std::string(host.starts_with('/') ? host.substr(1) : host), std::string(client_id)};
   if (!client_id.starts_with("leat ")) return foreign;
   GroupMember member;
   const char* end = client_id.data() + client_id.size();
@@ -209,8 +239,9 @@ Result<std::vector<ConsumerOffset>> consumer_offsets(Handle& handle, bool with_l
   const Topics topics = TRY(handle.topics());
   std::vector<ConsumerOffset> offsets;
   std::vector<Place> places;
+  StoredOffsets stored(handle, topics);
   for (const std::string& group : TRY(group_names(handle))) {
-    for (const auto& [place, next] : TRY(stored_offsets(handle, group, topics))) {
+    for (const auto& [place, next] : TRY(stored.of(group))) {
       offsets.push_back({group, place.first, place.second, next, {}, {}});
       places.push_back(place);
     }
@@ -227,7 +258,7 @@ Result<std::vector<ConsumerOffset>> consumer_offsets(Handle& handle, bool with_l
 
 Result<ConsumerDescription> describe_consumer(Handle& handle, std::string_view consumer) {
   const Topics topics = TRY(handle.topics());
-  const Stored stored = TRY(stored_offsets(handle, consumer, topics));
+  const Stored stored = TRY(StoredOffsets(handle, topics).of(consumer));
   const std::vector<Member> members = TRY(members_of(handle, consumer));
   if (stored.empty() && members.empty()) return std::unexpected(TRY(unknown_consumer(handle, consumer)));
   ConsumerDescription description;
@@ -349,7 +380,7 @@ Result<void> store(Handle& handle, std::string_view consumer, const std::vector<
 Result<std::vector<SeekResult>> seek_consumer(Handle& handle, std::string_view consumer,
                                               std::span<const SeekRequest> requests, bool create, bool execute) {
   const Topics topics = TRY(handle.topics());
-  const Stored stored = TRY(stored_offsets(handle, consumer, topics));
+  const Stored stored = TRY(StoredOffsets(handle, topics).of(consumer));
   const std::vector<Member> members = TRY(members_of(handle, consumer));
   if (stored.empty() && members.empty() && !create) return std::unexpected(TRY(unknown_consumer(handle, consumer)));
   const std::vector<Move> moves = TRY(plan_moves(requests, topics, stored));
@@ -384,7 +415,7 @@ Result<std::vector<DeletedOffset>> delete_consumer(Handle& handle, std::string_v
                                                    std::optional<std::string_view> topic,
                                                    std::span<const PartitionId> partitions, bool execute) {
   const Topics topics = TRY(handle.topics());
-  const Stored stored = TRY(stored_offsets(handle, consumer, topics));
+  const Stored stored = TRY(StoredOffsets(handle, topics).of(consumer));
   const std::vector<Member> members = TRY(members_of(handle, consumer));
   const auto chosen = [&](const Place& place) {
     return (!topic || place.first == *topic) &&

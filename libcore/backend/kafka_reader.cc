@@ -60,7 +60,7 @@ Result<std::unique_ptr<KafkaReader>> KafkaReader::open(const Config& config, con
   for (std::size_t i = 0; i < options.topics.size(); ++i) {
     const TopicEntry& topic = reader->topics_[i];
     for (const PartitionId id : partitions_or_all(options.topics[i].partitions, topic.partitions))
-      all.push_back({.topic = topic.name, .partition = id});
+      all.push_back({.topic = topic.name, .partition = id, .stored = start_named(options, topic.name, id)});
   }
   TRY(reader->add(all));
   return reader;
@@ -109,6 +109,17 @@ Result<std::vector<Cursor*>> KafkaReader::add(std::span<const Add> more) {
   }
   heard_at_ = std::chrono::steady_clock::now();
   return added;
+}
+
+void KafkaReader::pause(Cursor& cursor) {
+  stop_fetching(cursor);
+  cursor.held.clear();
+  cursor.paused = true;
+}
+
+void KafkaReader::forgive_silence() {
+  heard_at_ = std::chrono::steady_clock::now();
+  behind_since_.reset();
 }
 
 void KafkaReader::remove(const Cursor& cursor) {
@@ -392,8 +403,9 @@ Result<Fetch> KafkaReader::look() {
   if (all_done && (!options_.follow || !cursors_.empty())) return Fetch{.state = Fetch::State::ended};
   const SteadyTime now = std::chrono::steady_clock::now();
   if (options_.follow && now - looked_at_ >= kTopicLook) TRY(notice_changes());
+  const bool paused = std::ranges::any_of(cursors_, [](const auto& one) { return one->paused; });
   // With noted ends there is always something to come.
-  if (!options_.follow && now - heard_at_ >= config_.timeout) return std::unexpected(handle_->unreachable());
+  if (!options_.follow && !paused && now - heard_at_ >= config_.timeout) return std::unexpected(handle_->unreachable());
   return Fetch{.state = Fetch::State::caught_up};
 }
 
@@ -402,7 +414,7 @@ Result<bool> KafkaReader::at_ends() {
   std::vector<OffsetQuery> queries;
   std::vector<const Cursor*> asked;
   for (const auto& cursor : cursors_) {
-    if (cursor->done) continue;
+    if (cursor->done || cursor->paused) continue;
     if (!cursor->held.empty()) return false;
     queries.push_back({std::string(cursor->topic), cursor->id, kAtEnd});
     asked.push_back(cursor.get());

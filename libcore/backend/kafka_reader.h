@@ -21,7 +21,8 @@ struct Cursor {
   std::optional<Offset> clear = {};  // no record lies between what is held and this offset
   std::deque<Message> held = {};     // read but not handed out yet
   bool fetching = false;
-  bool done = false;  // reached `stop`, or failed
+  bool done = false;    // reached `stop`, or failed
+  bool paused = false;  // nothing more of it is handed out
 };
 
 class KafkaReader final : public Reader {
@@ -52,7 +53,11 @@ class KafkaReader final : public Reader {
   };
   // Reads these partitions, too, until remove(). Errors: as open().
   Result<std::vector<Cursor*>> add(std::span<const Add> more);
+  // Hands out nothing more of it, until remove(). A reader of which something is paused has not ended.
+  void pause(Cursor& cursor);
   void remove(const Cursor& cursor);
+  // Nobody has asked for records for a while: that nothing has come means nothing.
+  void forgive_silence();
 
   // What is at hand, without waiting: Fetch::State::caught_up when that is nothing.
   Result<Fetch> look();

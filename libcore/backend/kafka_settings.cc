@@ -54,6 +54,14 @@ Result<KafkaProperties> to_kafka(const TopicSettings& settings) {
                          {"cleanup.policy", std::string(to_string(settings.cleanup))}};
 }
 
+TopicSettings applicable(const TopicSettings& settings) {
+  TopicSettings here = settings;
+  here.retention_records.reset();
+  here.durability = Durability::sync;
+  here.proofs.reset();
+  return here;
+}
+
 TopicSettings from_kafka(const Configs& configs, std::int32_t partitions) {
   TopicSettings settings{.partitions = partitions, .proofs = false};
   settings.retention_ms = limit_of(configs, "retention.ms");

@@ -6,6 +6,7 @@
 #include <cctype>
 
 #include "leat/backend/kafka.h"
+#include "leat/base/percent.h"
 
 namespace leat {
 
@@ -18,35 +19,18 @@ constexpr std::array<std::string_view, 6> kSecrets = {
     "sasl.password", "sasl.oauthbearer.client.secret", "sasl.oauthbearer.config", "ssl.key.password",
     "ssl.key.pem",   "ssl.keystore.password"};
 
-std::optional<int> hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  const char lower = static_cast<char>(c | 0x20);
-  if (lower >= 'a' && lower <= 'f') return lower - 'a' + 10;
-  return std::nullopt;
-}
-
-Result<std::string> percent_decode(std::string_view text) {
-  std::string plain;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '%') {
-      plain += text[i];
-      continue;
-    }
-    const auto high = i + 2 < text.size() ? hex_digit(text[i + 1]) : std::nullopt;
-    const auto low = i + 2 < text.size() ? hex_digit(text[i + 2]) : std::nullopt;
-    if (!high || !low) return fail(Code::usage, fmt::format("\"{}\": a % is not followed by two digits", text));
-    plain += static_cast<char>(*high * 16 + *low);
-    i += 2;
-  }
-  if (plain.find('\0') != std::string::npos) return fail(Code::usage, fmt::format("\"{}\" has a NUL in it", text));
-  return plain;
+Result<std::string> decode_part(std::string_view text) {
+  auto plain = percent_decode(text);
+  if (!plain) return fail(Code::usage, fmt::format("\"{}\": a % is not followed by two digits", text));
+  if (plain->find('\0') != std::string::npos) return fail(Code::usage, fmt::format("\"{}\" has a NUL in it", text));
+  return *std::move(plain);
 }
 
 Result<void> add_property(KafkaUrl& url, std::string_view text) {
   const std::size_t equals = text.find('=');
   if (equals == 0 || equals == std::string_view::npos)
     return fail(Code::usage, fmt::format("\"{}\" in a Kafka URL is not PROPERTY=VALUE", text));
-  const std::string name = TRY(percent_decode(text.substr(0, equals)));
+  const std::string name = TRY(decode_part(text.substr(0, equals)));
   if (std::ranges::find(kSecrets, name) != kSecrets.end()) {
     return fail(Code::usage, fmt::format("{} must not stand in a URL, where others can see it", name),
                 fmt::format("put it in the table [kafka] of the settings file, or in LEAT_KAFKA_{}", [&] {
@@ -55,7 +39,7 @@ Result<void> add_property(KafkaUrl& url, std::string_view text) {
                   return variable;
                 }()));
   }
-  url.properties.emplace_back(name, TRY(percent_decode(text.substr(equals + 1))));
+  url.properties.emplace_back(name, TRY(decode_part(text.substr(equals + 1))));
   return {};
 }
 

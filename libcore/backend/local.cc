@@ -157,6 +157,31 @@ class LocalBackend final : public Backend {
     return delete_local_consumer(data_dir_, consumer, topic, partitions, execute);
   }
 
+  Result<std::string> identity() override {
+    const FileIdentity id = TRY(data_dir_.root().identity());
+    return fmt::format("directory {}:{}", id.device, id.inode);
+  }
+  Result<std::string> topic_identity(std::string_view name) override {
+    const Directory directory = TRY(data_dir_.open_topic(name));
+    return fmt::format("leat topic {}", to_string(TRY(load_topic_file(directory)).id));
+  }
+  Result<TopicSettings> chosen_settings(std::string_view name) override {
+    const Directory directory = TRY(data_dir_.open_topic(name));
+    return TRY(load_topic_file(directory)).settings;
+  }
+  TopicSettings applicable(const TopicSettings& settings) const override {
+    TopicSettings here = settings;
+    here.segment_bytes = std::clamp(here.segment_bytes, kSegmentBytesMin, kSegmentBytesMax);
+    here.max_record_bytes = std::clamp<std::int64_t>(here.max_record_bytes, 1, kRecordBytesMax);
+    return here;
+  }
+  Result<std::unique_ptr<CopyWriter>> open_copy(std::string_view topic, const CopySource& source) override {
+    return open_local_copy(data_dir_, topic, source);
+  }
+  Result<std::unique_ptr<DerivedWriter>> open_derived(std::string_view topic) override {
+    return open_local_derived(data_dir_, topic);
+  }
+
   Result<DiskSpace> disk_space() override {
     const FileSystemSpace space = TRY(file_system_space(data_dir_.root()));
     return DiskSpace{space.total, space.available};

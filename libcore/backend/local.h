@@ -29,6 +29,13 @@ Result<std::vector<DeletedOffset>> delete_local_consumer(const DataDir& data_dir
                                                          std::optional<std::string_view> topic,
                                                          std::span<const PartitionId> partitions, bool execute);
 
+Result<std::unique_ptr<CopyWriter>> open_local_copy(const DataDir& data_dir, std::string_view topic,
+                                                    const CopySource& source);
+Result<std::unique_ptr<DerivedWriter>> open_local_derived(const DataDir& data_dir, std::string_view topic);
+
+// What `options` say of where this one partition starts, if anything.
+std::optional<Offset> start_named(const ReadOptions& options, std::string_view topic, PartitionId partition);
+
 // The partitions chosen, in their order and each once, or all `count` of them.
 std::vector<PartitionId> partitions_or_all(std::span<const PartitionId> chosen, std::int32_t count);
 

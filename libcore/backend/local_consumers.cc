@@ -240,6 +240,12 @@ Result<void> delete_in_topic(const DataDir& data_dir, std::string_view consumer,
 
 }  // namespace
 
+std::optional<Offset> start_named(const ReadOptions& options, std::string_view topic, PartitionId partition) {
+  for (const PartitionStart& start : options.starts)
+    if (start.topic == topic && start.partition == partition) return start.offset;
+  return std::nullopt;
+}
+
 std::vector<PartitionId> partitions_or_all(std::span<const PartitionId> chosen, std::int32_t count) {
   std::vector<PartitionId> partitions(chosen.begin(), chosen.end());
   if (partitions.empty()) {

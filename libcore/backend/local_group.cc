@@ -11,6 +11,7 @@
 
 #include "leat/backend/local.h"
 #include "leat/backend/local_reader.h"
+#include "leat/backend/member_reader.h"
 
 namespace leat {
 
@@ -43,20 +44,16 @@ struct Held {
   Subscription* of;
   Cursor* cursor;
   std::optional<Offset> stored = {};  // as this member knows it
+  bool leaving = false;               // it goes to another member when all that was handed out of it is done with
 
   PartitionId id() const { return cursor->reader.id(); }
   Position position() const { return {of->topic->name(), id(), cursor->next}; }
 };
 
-class LocalGroupReader final : public GroupReader {
+class LocalGroupReader final : public MemberReader {
  public:
   LocalGroupReader(const DataDir& data_dir, std::string consumer, const GroupOptions& options)
-      : data_dir_(&data_dir),
-        consumer_(std::move(consumer)),
-        options_(options),
-        claims_(options.strategy != OffsetStrategy::none),
-        automatic_(options.strategy == OffsetStrategy::automatic),
-        committed_at_(std::chrono::steady_clock::now()) {}
+      : MemberReader(std::move(consumer), options), data_dir_(&data_dir) {}
 
   ~LocalGroupReader() override {
     if (!left_) (void)leave_group(in_hand_);
@@ -100,18 +97,19 @@ class LocalGroupReader final : public GroupReader {
     }
   }
 
+  Result<void> tend() override {
+    ASSERT(!left_ && !automatic_);
+    return look_for_changes(std::chrono::steady_clock::now());
+  }
+
   std::vector<std::string> take_notices() override { return reader_->take_notices(); }
-  std::vector<std::string> take_events() override { return std::exchange(events_, {}); }
 
   Result<void> commit(std::span<const Position> positions) override {
-    if (!claims_) return fail(Code::usage, "offset strategy none never commits");
+    TRY(check_strategy());
     std::vector<const OffsetsFile*> touched;
     for (const Position& position : positions) {
       Held* held = find(position.topic, position.partition);
-      if (held == nullptr) {
-        return fail(Code::busy, fmt::format("partition {} of \"{}\" is not this member's", position.partition.value,
-                                            position.topic));
-      }
+      if (held == nullptr) return not_ours(position);
       TRY(store(*held, position.next));
       if (std::ranges::find(touched, &*held->of->file) == touched.end()) touched.push_back(&*held->of->file);
     }
@@ -119,21 +117,9 @@ class LocalGroupReader final : public GroupReader {
     return {};
   }
 
-  void on_release(std::function<Result<void>(std::span<const Position>)> callback) override {
-    on_release_ = std::move(callback);
-  }
-
   Result<void> leave() override {
     if (left_) return {};
     return leave_group(std::nullopt);
-  }
-
-  std::vector<Position> resumed() const override { return resumed_; }
-
-  std::vector<Position> positions() const override {
-    std::vector<Position> positions;
-    for (const Held& held : held_) positions.push_back(held.position());
-    return positions;
   }
 
  private:
@@ -190,19 +176,19 @@ class LocalGroupReader final : public GroupReader {
       const bool wanting = due && !sub.has_share;
       if (woken || grown || wanting || (due && !TRY(sub.file->still_live(sub.members)))) TRY(share_out(sub));
     }
-    return {};
+    return hand_over();
   }
 
-  // Claims what this member's share lacks and gives up what is over it.
+  // Claims what this member's share lacks and begins to give up what is over it.
   Result<void> share_out(Subscription& sub) {
     sub.wake_seen = sub.file->wake().load(std::memory_order_acquire);
     sub.members = TRY(sub.file->members());
     const Members& members = sub.members;
     const std::int32_t share = share_of(members.shares, members.self, sub.known_partitions, sub.topic->name());
     std::int32_t count = members.shares[members.self].held;
-    if (count > share) {
-      TRY(give_up(sub, count - share));
-      count = share;
+    const std::int32_t over = count - leaving_of(sub) - share;
+    if (over > 0) {
+      give_up(sub, over);
     } else if (count < share) {
       for (const PartitionId partition :
            claim_order(sub.known_partitions, members.self, members.shares.size(), sub.held_before)) {
@@ -218,8 +204,7 @@ class LocalGroupReader final : public GroupReader {
 
   void note_share(Subscription& sub, bool has_share, std::int32_t share) {
     if (has_share && share == 0 && !sub.has_share) {
-      events_.push_back(fmt::format("consumer \"{}\" waits: other members have all {} partitions of \"{}\"", consumer_,
-                                    sub.known_partitions, sub.topic->name()));
+      note_waiting(sub.topic->name(), sub.known_partitions);
     }
     if (!has_share && (sub.has_share || sub.wanting_since == SteadyTime{}))
       sub.wanting_since = std::chrono::steady_clock::now();
@@ -256,14 +241,9 @@ class LocalGroupReader final : public GroupReader {
     if (claims_ && sub.shares()) {
       sub.held_before.resize(std::max(sub.held_before.size(), number + 1));
       sub.held_before[number] = true;
-      if (joined_) {
-        events_.push_back(fmt::format("consumer \"{}\" takes partition {} of \"{}\" at {}", consumer_, partition.value,
-                                      sub.topic->name(), (*cursor)->next.value));
-      }
+      if (joined_) note_taken(held_.back().position());
     }
-    // Whoever takes over before the first commit must not start anywhere else.
-    const bool at_beginning = options_.read.start.kind == StartAt::Kind::beginning && !how.is_new;
-    if ((automatic_ || options_.store_start) && claims_ && !stored && !at_beginning) {
+    if (stores_start(stored.has_value(), how.is_new)) {
       TRY(store(held_.back(), held_.back().cursor->next));
       sub.unsynced = true;
     }
@@ -276,6 +256,7 @@ class LocalGroupReader final : public GroupReader {
 
   // Where a partition goes on.
   Result<std::optional<Offset>> resume(const Subscription& sub, PartitionId partition, const VisibleRange& range) {
+    if (const auto named = start_named(options_.read, sub.topic->name(), partition)) return named;
     if (options_.reset || !sub.file) return std::nullopt;
     const auto stored = TRY(sub.file->load(partition));
     if (!stored) return std::nullopt;
@@ -296,63 +277,60 @@ class LocalGroupReader final : public GroupReader {
     return TRY(visible_range(topic, partition, true)).end;
   }
 
-  // Hands the partitions claimed last to other members: what was handed out of them is done with first.
-  Result<void> give_up(Subscription& sub, std::int32_t count) {
-    std::vector<Position> positions;
-    for (auto held = held_.rbegin(); held != held_.rend() && std::ssize(positions) < count; ++held)
-      if (held->of == &sub) positions.push_back(held->position());
-    if (automatic_) TRY(commit(positions));
-    if (on_release_) TRY(on_release_(positions));
-    for (const Position& position : positions) {
+  std::int32_t leaving_of(const Subscription& sub) const {
+    return static_cast<std::int32_t>(
+        std::ranges::count_if(held_, [&](const Held& held) { return held.of == &sub && held.leaving; }));
+  }
+
+  // Other members are to have the partitions claimed last: hand_over() lets them go. One that has begun to leave goes,
+  // whoever comes or dies meanwhile; then it may be claimed again.
+  void give_up(const Subscription& sub, std::int32_t count) {
+    for (auto held = held_.rbegin(); held != held_.rend() && count > 0; ++held) {
+      if (held->of != &sub || held->leaving) continue;
+      held->leaving = true;
+      LocalReader::pause(*held->cursor);
+      --count;
+    }
+  }
+
+  // Releases the partitions that are leaving, each as soon as what was handed out of it is done with.
+  Result<void> hand_over() {
+    std::vector<Position> leaving;
+    for (const Held& held : held_)
+      if (held.leaving) leaving.push_back(held.position());
+    if (leaving.empty()) return {};
+    for (const Position& position : TRY(finish(leaving))) {
+      Subscription& sub = *find(position.topic, position.partition)->of;
       const auto held = std::ranges::find_if(
           held_, [&](const Held& one) { return one.of == &sub && one.id() == position.partition; });
       reader_->remove(*held->cursor);
       held_.erase(held);
       sub.file->release(position.partition);
-      events_.push_back(fmt::format("consumer \"{}\" gives up partition {} of \"{}\" at {}", consumer_,
-                                    position.partition.value, sub.topic->name(), position.next.value));
+      note_given_up(position);
+      sub.file->announce();
     }
-    sub.file->announce();
     return {};
   }
 
   // ---- Committing ----
 
+  std::vector<Standing> standings() const override {
+    std::vector<Standing> standings;
+    for (const Held& held : held_)
+      standings.push_back({held.position(), held.stored.value_or(held.cursor->range.start)});
+    return standings;
+  }
+
   Result<void> store(Held& held, Offset next) {
     TRY(held.of->topic->check_alive());
     Cursor& cursor = *held.cursor;
     // What has been handed out lies inside the range known; only a position made up by the caller needs another look.
-    if (next > cursor.range.end && next > TRY(cursor.reader.visible()).end) {
-      return fail(Code::usage, fmt::format("offset {} of partition {} of \"{}\" lies behind the end of the log",
-                                           next.value, held.id().value, held.of->topic->name()));
-    }
+    if (next > cursor.range.end && next > TRY(cursor.reader.visible()).end)
+      return behind_end({held.of->topic->name(), held.id(), next});
     TRY(cursor.reader.make_durable(next));
     TRY(held.of->file->store(held.id(), next, now_ms()));
     held.stored = next;
     return {};
-  }
-
-  // Commits what was handed out, but for what is still in the caller's hands.
-  Result<void> commit_done(const std::optional<Position>& in_hand) {
-    std::vector<Position> done;
-    for (const Held& held : held_) {
-      Position position = held.position();
-      if (in_hand && in_hand->partition == position.partition && in_hand->topic == position.topic) position = *in_hand;
-      if (position.next > held.stored.value_or(held.cursor->range.start)) done.push_back(position);
-    }
-    return done.empty() ? Result<void>{} : commit(done);
-  }
-
-  Result<void> commit_if_due(SteadyTime now) {
-    if (!automatic_ || now - committed_at_ < options_.flush_every) return {};
-    committed_at_ = now;
-    return commit_done(std::nullopt);
-  }
-
-  // What a caller that goes away without a word has not finished: the records of the last fetch.
-  void note_in_hand(const Fetch& fetch) {
-    in_hand_ = fetch.position;
-    in_hand_->next = fetch.records.front().offset;
   }
 
   Result<void> leave_group(const std::optional<Position>& in_hand) {
@@ -377,10 +355,10 @@ class LocalGroupReader final : public GroupReader {
     for (const Subscription& sub : subscriptions_) {
       if (!claims_ || !sub.shares()) continue;
       words.push_back({&sub.file->wake(), sub.wake_seen});
-      if (sub.has_others() || !sub.has_share) left = std::min(left, kLookForMembers);
+      if (sub.has_others() || !sub.has_share || leaving_of(sub) > 0) left = std::min(left, kLookForMembers);
     }
     if (automatic_) {
-      const auto until_commit = std::chrono::ceil<Milliseconds>(committed_at_ + options_.flush_every - now);
+      const auto until_commit = std::chrono::ceil<Milliseconds>(commit_due() - now);
       left = std::min(left, std::max(until_commit, Milliseconds(1)));
     }
     reader_->wait(left, words);
@@ -395,21 +373,10 @@ class LocalGroupReader final : public GroupReader {
   bool uncommitted() const { return options_.read.isolation == Isolation::read_uncommitted; }
 
   const DataDir* data_dir_;
-  std::string consumer_;
-  GroupOptions options_;
-  bool claims_;
-  bool automatic_;
-  bool joined_ = false;
-  bool left_ = false;
   std::unique_ptr<LocalReader> reader_;
   std::deque<Subscription> subscriptions_;  // places stay
   std::vector<Held> held_;                  // in the order of their claims
-  std::optional<Position> in_hand_;         // before the records of the last fetch
-  SteadyTime committed_at_;
   SteadyTime looked_at_{};
-  std::function<Result<void>(std::span<const Position>)> on_release_;
-  std::vector<Position> resumed_;
-  std::vector<std::string> events_;
 };
 
 }  // namespace

@@ -27,8 +27,11 @@ Result<std::unique_ptr<LocalReader>> LocalReader::open(const DataDir& data_dir, 
   std::unique_ptr<LocalReader> reader(new LocalReader(data_dir, options));
   for (const TopicSelection& selection : options.topics) {
     Topic& topic = *TRY(reader->open_topic(selection.topic));
+    const StartOf start_of = [&](const Topic&, PartitionId id, const VisibleRange&) -> Result<std::optional<Offset>> {
+      return start_named(options, selection.topic, id);
+    };
     for (const PartitionId partition : partitions_or_all(selection.partitions, topic.settings().partitions))
-      TRY(reader->add(topic, partition, {}));
+      TRY(reader->add(topic, partition, {.start_of = start_of}));
   }
   return reader;
 }
@@ -122,6 +125,7 @@ void LocalReader::fail_cursor(Cursor& cursor, Error error) {
 
 // Makes sure the cursor's next batch is at hand; false when there is none.
 Result<bool> LocalReader::load_head(Cursor& cursor) {
+  if (cursor.paused) return false;
   if (cursor.done || cursor.head) return !cursor.done;
   auto batch = cursor.reader.next(cursor.range);
   for (std::string& notice : cursor.reader.take_notices()) notices_.push_back(std::move(notice));
@@ -185,7 +189,7 @@ Result<std::optional<Fetch>> LocalReader::hand_out(Cursor& cursor) {
 Result<bool> LocalReader::refresh(bool after_wait) {
   bool more = false;
   for (const auto& cursor : cursors_) {
-    if (cursor->done) continue;
+    if (cursor->done || cursor->paused) continue;
     cursor->range = TRY(after_wait ? cursor->reader.visible_after_wait() : cursor->reader.visible());
     more |= cursor->reader.place() < cursor->range.end;
   }
@@ -230,7 +234,8 @@ Result<Fetch> LocalReader::look(bool after_wait) {
     const bool all_done = std::ranges::all_of(cursors_, [](const auto& cursor) { return cursor->done; });
     // With damage somewhere, following ends as soon as the others have been read to what is there.
     if (failure_) return std::unexpected(*std::exchange(failure_, std::nullopt));
-    if (!options_.follow || (all_done && !cursors_.empty())) return Fetch{.state = Fetch::State::ended};
+    const bool paused = std::ranges::any_of(cursors_, [](const auto& cursor) { return cursor->paused; });
+    if (!paused && (!options_.follow || (all_done && !cursors_.empty()))) return Fetch{.state = Fetch::State::ended};
     return Fetch{.state = Fetch::State::caught_up};
   }
 }

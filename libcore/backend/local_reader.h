@@ -29,6 +29,7 @@ struct Cursor {
   std::optional<BatchAt> head{};  // read but not handed out yet
   Offset next{};                  // the offset of the next record to hand out
   bool done = false;              // reached `stop`, or failed
+  bool paused = false;            // nothing more of it is handed out
 };
 
 class LocalReader final : public Reader {
@@ -56,6 +57,8 @@ class LocalReader final : public Reader {
   };
   // Reads this partition, too, until remove(). Errors: as open().
   Result<Cursor*> add(Topic& topic, PartitionId partition, const Add& how);
+  // Hands out nothing more of it, until remove(). A reader of which something is paused has not ended.
+  static void pause(Cursor& cursor) { cursor.paused = true; }
   void remove(const Cursor& cursor);
 
   // One look without waiting: Fetch::State::caught_up when there is nothing now. `after_wait`: asks the kernel whether

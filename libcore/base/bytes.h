@@ -105,6 +105,10 @@ class ByteReader {
     return std::nullopt;
   }
 
+  // A byte that is there, and stepping behind some that are.
+  std::uint64_t peek(std::size_t i) const { return static_cast<std::uint64_t>(at_[i]); }
+  void skip(std::size_t count) { at_ += count; }
+
   // The next `count` bytes; they live as long as what the reader was made from.
   std::optional<Bytes> take(std::size_t count) {
     if (remaining() < count) return std::nullopt;

@@ -8,10 +8,14 @@
 namespace leat {
 
 // The checksum of `bytes` following bytes whose checksum was `seed` (0 at the start):
-// crc32c(ab) == crc32c(b, crc32c(a)). Uses the CPU's instruction where it has one, chosen once at run time.
+// crc32c(ab) == crc32c(b, crc32c(a)). Uses the fastest form that the CPU has, chosen once at run time.
 std::uint32_t crc32c(Bytes bytes, std::uint32_t seed = 0);
 
-// The table-driven form, for CPUs without the instruction and for checking the other one.
-std::uint32_t crc32c_portable(Bytes bytes, std::uint32_t seed = 0);
+// The forms: tables for any CPU; the SSE4.2 instruction; carry-less multiplication in registers of 512 bits.
+enum class Crc32cKind { portable, sse42, avx512 };
+bool crc32c_supports(Crc32cKind kind);
+
+// The same by a chosen form, which must be supported here: for tests and measurements.
+std::uint32_t crc32c(Crc32cKind kind, Bytes bytes, std::uint32_t seed = 0);
 
 }  // namespace leat

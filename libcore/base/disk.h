@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "leat/base/bytes.h"
+#include "leat/base/descriptor.h"
 #include "leat/base/error.h"
 
 namespace leat {
@@ -35,28 +36,6 @@ struct FileIdentity {
 
   friend bool operator==(const FileIdentity&, const FileIdentity&) = default;
 };
-
-// An owned descriptor. Movable; closes at the end of its life.
-class Descriptor {
- public:
-  Descriptor() = default;
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Descriptor& operator=(Descriptor&& other) noexcept;
-  ~Descriptor();
-
-  int get() const { return fd_; }
-  explicit operator bool() const { return fd_ >= 0; }
-
- private:
-  int fd_ = -1;
-};
-
-// A lock lives as long as any process has the file open through which it was taken, and a child of fork() has all open
-// files of its parent: also those that the parent locks later. To be called for a descriptor that is, or may be,
-// locked: from then until it is closed, such a child finds it without its file. What the child tries with it fails, and
-// the lock is its parent's alone.
-void lose_at_fork(int fd);
 
 // What tells an open file from another that has taken its name, for as long as it is open.
 struct InodeId {
@@ -86,6 +65,9 @@ class File {
   Result<void> write_at(std::span<const Bytes> pieces, std::int64_t position) const;
   // fdatasync: the bytes and the size are durable on success. Never call it again for the same bytes after a failure.
   Result<void> sync_data() const;
+  // Has the disk begin with the bytes of [position, position + bytes), so that a sync later has less to wait for
+  // (sync_file_range). Promises nothing; what goes wrong is told by that sync.
+  void begin_writing(std::int64_t position, std::int64_t bytes) const;
   Result<std::int64_t> size() const;
   // Room for [position, position + bytes), in the size of the file too; what was not written reads as zeros. On an
   // error the file may have grown by a part of it. Errors: io (also where the file system cannot).
@@ -144,8 +126,9 @@ class Directory {
   Result<Directory> make_directory(std::string_view name) const;
   Result<File> open_file(std::string_view name, OpenMode mode) const;
   bool exists(std::string_view name) const;
-  // Whether `name` still is the open file `file`.
-  bool names_file(std::string_view name, const File& file) const;
+  // Whether `name` still is the open file `file`; in one call also how large it is, when the disk says so.
+  bool names_file(std::string_view name, const File& file, std::optional<std::int64_t>* bytes = nullptr) const;
+  Result<FileIdentity> identity() const;
   // Whether this directory is still reachable at its path.
   bool still_in(const Directory& parent, std::string_view name) const;
   // Names in it, sorted, without "." and "..". Errors: io.

@@ -98,6 +98,16 @@ void unlock_range(const File& file, ByteRange range) {
   ::fcntl(file.fd(), F_OFD_SETLK, &request);
 }
 
+Result<RangeLock> RangeLock::take(const File& file, ByteRange range, Milliseconds timeout) {
+  const bool held = TRY(lock_range(file, range, LockKind::exclusive, timeout));
+  return RangeLock(held ? &file : nullptr, range);
+}
+
+void RangeLock::release() {
+  if (file_ != nullptr) unlock_range(*file_, range_);
+  file_ = nullptr;
+}
+
 Result<std::optional<LockKind>> lock_held_elsewhere(const File& file, ByteRange range) {
   struct flock request = range_request(range, F_WRLCK);
   if (::fcntl(file.fd(), F_OFD_GETLK, &request) != 0)

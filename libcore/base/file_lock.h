@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "leat/base/clock.h"
 #include "leat/base/disk.h"
@@ -30,6 +31,25 @@ Result<bool> lock_range(const File& file, ByteRange range, LockKind kind, Millis
 void unlock_range(const File& file, ByteRange range);
 // The kind of a lock that another open file holds on the range, if any does. Takes nothing.
 Result<std::optional<LockKind>> lock_held_elsewhere(const File& file, ByteRange range);
+
+// A lock on a byte range, released at the end of its life. `file` must outlive it.
+class RangeLock {
+ public:
+  // Waits up to `timeout`, and holds nothing where another open file holds a conflicting lock for longer. Errors: io.
+  static Result<RangeLock> take(const File& file, ByteRange range, Milliseconds timeout = Milliseconds(0));
+
+  RangeLock(RangeLock&& other) noexcept : file_(std::exchange(other.file_, nullptr)), range_(other.range_) {}
+  RangeLock& operator=(RangeLock&&) = delete;
+  ~RangeLock() { release(); }
+  explicit operator bool() const { return file_ != nullptr; }
+  void release();
+
+ private:
+  RangeLock(const File* file, ByteRange range) : file_(file), range_(range) {}
+
+  const File* file_;  // nullptr when nothing is held
+  ByteRange range_;
+};
 
 // An exclusive flock on a directory, released at the end of its life.
 class DirectoryLock {

@@ -31,9 +31,9 @@ timespec steady_deadline(Milliseconds timeout) {
 
 }  // namespace
 
-void wait_for_wake(WakeWait wait, Milliseconds timeout) {
-  const timespec relative = to_timespec(timeout);
-  ::syscall(SYS_futex, wait.word, FUTEX_WAIT, wait.seen, &relative, nullptr, 0);
+void wait_for_wake(WakeWait wait, Milliseconds timeout, WaiterKinds kinds) {
+  const timespec deadline = steady_deadline(timeout);
+  ::syscall(SYS_futex, wait.word, FUTEX_WAIT_BITSET, wait.seen, &deadline, nullptr, kinds);
 }
 
 void wait_for_any_wake(std::span<const WakeWait> waits, Milliseconds timeout) {
@@ -59,6 +59,12 @@ void wait_for_any_wake(std::span<const WakeWait> waits, Milliseconds timeout) {
 void wake_all(WakeWord& word) {
   word.fetch_add(1, std::memory_order_release);
   ::syscall(SYS_futex, &word, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
+}
+
+void wake_kinds(WakeWord& word, WaiterKinds kinds, WaiterKinds next) {
+  word.fetch_add(1, std::memory_order_release);
+  ::syscall(SYS_futex, &word, FUTEX_WAKE_BITSET, INT_MAX, nullptr, nullptr, kinds);
+  ::syscall(SYS_futex, &word, FUTEX_WAKE_BITSET, 1, nullptr, nullptr, next);
 }
 
 }  // namespace leat

@@ -19,12 +19,19 @@ struct WakeWait {
   std::uint32_t seen;
 };
 
-// Returns when the word no longer has the value `seen`, when woken, or after `timeout`. May return early.
-void wait_for_wake(WakeWait wait, Milliseconds timeout);
+// Kinds of waiters on one word, a bit for each, so that a wake reaches those whom it concerns (FUTEX_WAIT_BITSET).
+using WaiterKinds = std::uint32_t;
+inline constexpr WaiterKinds kEveryKind = ~WaiterKinds{0};
+
+// Returns when the word no longer has the value `seen`, when woken, or after `timeout`. May return early. `kinds` are
+// those the caller counts as: at least one.
+void wait_for_wake(WakeWait wait, Milliseconds timeout, WaiterKinds kinds = kEveryKind);
 // The same for any of several words (at most 128; more are polled).
 void wait_for_any_wake(std::span<const WakeWait> waits, Milliseconds timeout);
 
 // Changes the word and wakes everyone who waits on it.
 void wake_all(WakeWord& word);
+// Changes the word, wakes everyone who waits on it as one of `kinds`, and then one of those who wait as `next` only.
+void wake_kinds(WakeWord& word, WaiterKinds kinds, WaiterKinds next);
 
 }  // namespace leat

@@ -34,22 +34,42 @@ std::string_view type_name(toml::node_type type) {
   }
 }
 
-// Appends what `table` holds, with `prefix` before each key.
-Result<void> flatten(const toml::table& table, const std::string& prefix, std::string_view path,
-                     std::vector<TomlEntry>& entries) {
-  for (const auto& [key, node] : table) {
-    const toml::source_position at = node.source().begin;
-    if (key.str().find('.') != std::string_view::npos) {
-      return fail_at(path, key.source().begin, fmt::format("key \"{}\" must not contain a dot", key.str()));
+// The entries of a document, as they are found.
+class Flattener {
+ public:
+  Flattener(std::string_view path, TomlArrays arrays, std::vector<TomlEntry>& entries)
+      : path_(path), arrays_(arrays), entries_(&entries) {}
+
+  // Appends what `table` holds, with `prefix` before each key.
+  Result<void> table(const toml::table& table, const std::string& prefix) {
+    for (const auto& [key, node] : table) {
+      if (key.str().find_first_of(arrays_ == TomlArrays::flattened ? ".[]" : ".") != std::string_view::npos) {
+        return fail_at(path_, key.source().begin,
+                       fmt::format("key \"{}\" must not contain a dot{}", key.str(),
+                                   arrays_ == TomlArrays::flattened ? " or a bracket" : ""));
+      }
+      const std::string name = prefix.empty() ? std::string(key.str()) : fmt::format("{}.{}", prefix, key.str());
+      TRY(value(node, name, key.source().begin));
     }
-    const std::string name = prefix.empty() ? std::string(key.str()) : fmt::format("{}.{}", prefix, key.str());
-    const toml::source_position key_at = key.source().begin;
+    return {};
+  }
+
+ private:
+  Result<void> array(const toml::array& array, const std::string& name, toml::source_position key_at) {
+    std::size_t index = 0;
+    for (const toml::node& node : array) TRY(value(node, fmt::format("{}[{}]", name, index++), key_at));
+    return {};
+  }
+
+  Result<void> value(const toml::node& node, const std::string& name, toml::source_position key_at) {
+    const toml::source_position at = node.source().begin;
+    const auto* table_node = node.as_table();
+    const auto* array_node = arrays_ == TomlArrays::flattened ? node.as_array() : nullptr;
+    if (table_node != nullptr && !table_node->empty()) return table(*table_node, name);
+    if (array_node != nullptr && !array_node->empty()) return array(*array_node, name, key_at);
     TomlEntry entry{name, {}, at.line, at.column, key_at.line, key_at.column};
-    if (const auto* child = node.as_table(); child != nullptr && child->empty()) {
+    if (table_node != nullptr || array_node != nullptr) {
       entry.value = std::monostate();
-    } else if (child != nullptr) {
-      TRY(flatten(*child, name, path, entries));
-      continue;
     } else if (const auto* text = node.as_string()) {
       entry.value = text->get();
     } else if (const auto* number = node.as_integer()) {
@@ -58,35 +78,80 @@ Result<void> flatten(const toml::table& table, const std::string& prefix, std::s
       entry.value = boolean->get();
     } else {
       return fail_at(
-          path, at,
+          path_, at,
           fmt::format("{}: expected text, a whole number, true or false, found {}", name, type_name(node.type())));
     }
-    entries.push_back(std::move(entry));
+    entries_->push_back(std::move(entry));
+    return {};
   }
-  return {};
+
+  std::string_view path_;
+  TomlArrays arrays_;
+  std::vector<TomlEntry>* entries_;
+};
+
+// What a string that starts at the front of `text` takes up, with its quotes. One without an end takes up its line, or
+// all there is when it may have several lines: there the parser stops, too.
+std::size_t string_bytes(std::string_view text) {
+  const char quote = text[0];
+  const bool has_lines = text.size() >= 3 && text[1] == quote && text[2] == quote;
+  for (std::size_t i = has_lines ? 3 : 1; i < text.size(); ++i) {
+    if (text[i] == '\\' && quote == '"') {
+      ++i;
+    } else if (text[i] == '\n' && !has_lines) {
+      return i;
+    } else if (text[i] == quote && !has_lines) {
+      return i + 1;
+    } else if (text[i] == quote && text.substr(i, 3) == text.substr(0, 3)) {
+      // One or two more quotes are the last letters of the text.
+      return std::min({text.find_first_not_of(quote, i), i + 5, text.size()});
+    }
+  }
+  return text.size();
+}
+
+// In characters, from 1, as toml++ counts.
+std::ptrdiff_t column_behind(std::string_view text) {
+  const std::size_t newline = text.rfind('\n');
+  if (newline != std::string_view::npos) text.remove_prefix(newline + 1);
+  return std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }) + 1;
 }
 
 // toml++ limits how deep values are nested, but not how many parts a dotted key has: each is a table in a table, and it
-// goes down by recursion. So many points in a line are no settings.
+// goes down by recursion. So many points in a line, outside of strings and comments, are no settings.
 Result<void> check_depth(std::string_view text, std::string_view path) {
-  constexpr std::ptrdiff_t kPointsMax = 100;
-  for (std::size_t number = 1; !text.empty(); ++number) {
-    const std::string_view line = text.substr(0, text.find('\n'));
-    text.remove_prefix(std::min(line.size() + 1, text.size()));
-    if (std::count(line.begin(), line.end(), '.') > kPointsMax)
-      return fail(Code::configuration, fmt::format("{}:{}: more than {} points in a line", path, number, kPointsMax));
+  constexpr int kPointsMax = 100;
+  const std::string_view whole = text;
+  std::ptrdiff_t line = 1;
+  int points = 0;
+  while (!text.empty()) {
+    std::size_t bytes = 1;
+    if (text[0] == '"' || text[0] == '\'') {
+      bytes = string_bytes(text);
+      line += std::ranges::count(text.substr(0, bytes), '\n');
+    } else if (text[0] == '#') {
+      bytes = std::min(text.find('\n'), text.size());
+    } else if (text[0] == '\n') {
+      ++line;
+      points = 0;
+    } else if (text[0] == '.' && ++points > kPointsMax) {
+      const std::string_view before = whole.substr(0, whole.size() - text.size());
+      return fail(Code::configuration, fmt::format("{}:{}:{}: more than {} points in a line", path, line,
+                                                   column_behind(before), kPointsMax));
+    }
+    text.remove_prefix(bytes);
   }
   return {};
 }
 
 }  // namespace
 
-Result<std::vector<TomlEntry>> parse_toml(std::string_view text, std::string_view path) {
+Result<std::vector<TomlEntry>> parse_toml(std::string_view text, std::string_view path, TomlArrays arrays) {
   TRY(check_depth(text, path));
   const toml::parse_result parsed = toml::parse(text, path);
   if (!parsed) return fail_at(path, parsed.error().source().begin, parsed.error().description());
   std::vector<TomlEntry> entries;
-  TRY(flatten(parsed.table(), "", path, entries));
+  TRY(Flattener(path, arrays, entries).table(parsed.table(), ""));
   std::sort(entries.begin(), entries.end(), [](const TomlEntry& a, const TomlEntry& b) {
     return std::tie(a.line, a.column) < std::tie(b.line, b.column);
   });

@@ -11,9 +11,9 @@
 
 namespace leat {
 
-// One `key = value` of a TOML document. Tables are flattened: key `b` in [a] is "a.b". Arrays and dates are not values
-// of any of our files and are reported as errors by parse_toml. A table without keys is an entry of its own, with
-// std::monostate.
+// One `key = value` of a TOML document. Tables are flattened: key `b` in [a] is "a.b". Dates are not values of any of
+// our files and are reported as errors by parse_toml; so are arrays, unless the file is one that has them: then the
+// first element of `a` is "a[0]". A table or an array with nothing in it is an entry of its own, with std::monostate.
 struct TomlEntry {
   std::string key;
   std::variant<std::string, std::int64_t, bool, std::monostate> value;
@@ -23,9 +23,13 @@ struct TomlEntry {
   std::uint32_t key_column = 0;
 };
 
+// Whether a file may have arrays, of values or of tables.
+enum class TomlArrays : std::uint8_t { refused, flattened };
+
 // The entries of `text` in the order of their lines. `path` names the file in messages. Errors: configuration, as
 // "PATH:LINE:COLUMN: what".
-Result<std::vector<TomlEntry>> parse_toml(std::string_view text, std::string_view path);
+Result<std::vector<TomlEntry>> parse_toml(std::string_view text, std::string_view path,
+                                          TomlArrays arrays = TomlArrays::refused);
 
 // `text` as a TOML basic string, quoted and escaped.
 std::string toml_quote(std::string_view text);

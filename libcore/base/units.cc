@@ -10,6 +10,8 @@
 #include <span>
 #include <vector>
 
+#include "leat/base/hex.h"
+
 namespace leat {
 namespace {
 
@@ -309,11 +311,6 @@ Result<std::int64_t> parse_count(std::string_view what, std::string_view text) {
 }
 
 Result<std::string> unescape(std::string_view what, std::string_view text) {
-  const auto hex = [](char c) {
-    if (is_digit(c)) return c - '0';
-    const char l = lower(c);
-    return l >= 'a' && l <= 'f' ? l - 'a' + 10 : -1;
-  };
   std::string bytes;
   for (std::size_t i = 0; i < text.size(); ++i) {
     if (text[i] != '\\') {
@@ -331,8 +328,8 @@ Result<std::string> unescape(std::string_view what, std::string_view text) {
       bytes += '\0';
     } else if (!at_end && escape == '\\') {
       bytes += '\\';
-    } else if (escape == 'x' && i + 2 < text.size() && hex(text[i + 1]) >= 0 && hex(text[i + 2]) >= 0) {
-      bytes += static_cast<char>(hex(text[i + 1]) * 16 + hex(text[i + 2]));
+    } else if (escape == 'x' && i + 2 < text.size() && hex_digit(text[i + 1]) >= 0 && hex_digit(text[i + 2]) >= 0) {
+      bytes += static_cast<char>(hex_digit(text[i + 1]) * 16 + hex_digit(text[i + 2]));
       i += 2;
     } else {
       return fail(Code::usage,

@@ -124,7 +124,9 @@ class BatchBuilder {
   // The batch with base offset 0 and leader epoch 0; the builder is empty afterwards. last_offset_delta, when given,
   // spans further than the last record (compaction). A batch whose compressed form is larger than its plain one is
   // stored plain. Errors: internal (compression). Precondition: not empty.
-  Result<EncodedBatch> finish(BatchProducer producer = {}, std::optional<std::int32_t> last_offset_delta = {});
+  // The batch lies in `memory`, whose content is lost.
+  Result<EncodedBatch> finish(BatchProducer producer = {}, std::optional<std::int32_t> last_offset_delta = {},
+                              std::vector<std::byte> memory = {});
 
  private:
   Codec codec_;
@@ -134,6 +136,18 @@ class BatchBuilder {
   std::int32_t last_offset_delta_ = -1;
   TimestampMs base_timestamp_{};
   TimestampMs max_timestamp_{};
+};
+
+// The memory of batches that have been written, for those to come: fresh memory costs more than the records that are
+// copied into it. Holds a few MiB at most.
+class BatchMemory {
+ public:
+  // For a batch of about `bytes`: none that would be mostly empty.
+  std::vector<std::byte> take(std::size_t bytes);
+  void give_back(std::vector<std::byte> bytes);
+
+ private:
+  std::vector<std::vector<std::byte>> spare_;
 };
 
 // Decodes the records of batches, one batch at a time, into memory it reuses.

@@ -7,6 +7,7 @@
 
 #include "leat/base/crc32c.h"
 #include "leat/base/units.h"
+#include "leat/log/producer_state.h"
 
 namespace leat {
 
@@ -169,10 +170,13 @@ std::string meaning_of(Field field, const BatchHeader& header, Bytes bytes, Offs
     case Field::max_timestamp:
       return fmt::format("{}, the latest of its records", format_time(header.max_timestamp));
     case Field::producer_id:
+      if (is_copy_id(header.producer_id)) return "of a copy";
       return header.producer_id < 0 ? "no idempotent producer" : "of an idempotent producer";
     case Field::producer_epoch:
+      if (is_copy_id(header.producer_id)) return "bits 31 and up of the source offset";
       return header.producer_epoch < 0 ? "none" : "number of the producer's run, modulo 2^15";
     case Field::base_sequence:
+      if (is_copy_id(header.producer_id)) return fmt::format("copied from offset {} on", source_of(header).value);
       return header.base_sequence < 0 ? "none" : "records the producer had in this partition before, modulo 2^31";
     case Field::record_count:
       if (header.record_count < 0) return "WRONG: negative";

@@ -218,20 +218,18 @@ Result<void> take_place(Partition& partition, Offset base) {
   // The indexes are derived: until they fit again, their entries are checked against the log and passed over.
   (void)directory.unlink(index_file_name(base));
   (void)directory.unlink(time_index_file_name(base));
-  const File& state = partition.topic().state()->file();
-  const ByteRange lock = StateLocks::index(partition.id());
-  if (!TRY(try_lock_range(state, lock, LockKind::exclusive))) return {};
+  const RangeLock lock = TRY(partition.take_lock(StateLocks::index(partition.id())));
+  if (!lock) return {};
   if (const auto log = directory.open_file(log_file_name(base), OpenMode::read)) {
     if (const auto bytes = log->size()) (void)catch_up_index(directory, base, *log, *bytes);
   }
-  unlock_range(state, lock);
   return {};
 }
 
 Result<void> compact_partition(Partition& partition, TimestampMs now) {
   const LogEnd published = TRY(partition.end());
-  const MaintenanceGuard guard = TRY(MaintenanceGuard::take(partition, Milliseconds(0)));
-  if (!guard.held()) return {};
+  const RangeLock lock = TRY(partition.take_lock(StateLocks::maintenance(partition.id())));
+  if (!lock) return {};
   const Directory& directory = partition.directory();
   std::vector<Offset> bases = TRY(list_segments(directory));
   const LogEnd durable = TRY(partition.durable_end());

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <thread>
 
 #include "leat/base/toml.h"
 #include "leat/base/units.h"
@@ -82,18 +83,32 @@ Result<Directory> open_or_make(const std::string& path, bool create) {
   return std::unexpected(std::move(error));
 }
 
+// Whether it is a data directory, or becomes one in a moment: whoever makes the first topic makes the directory before
+// what is in it, the latter under a lock.
+Result<bool> has_data(const Directory& root, Milliseconds lock_timeout) {
+  constexpr int kLooks = 20;
+  constexpr Milliseconds kPause(10);
+  for (int look = 1; !root.exists(kDataDirFile); ++look) {
+    const std::vector<std::string> names = TRY(root.list());
+    const bool begun = std::ranges::all_of(names, [](const auto& name) { return name.starts_with(kDataDirFile); });
+    if (!begun || look == kLooks) return root.exists(kDataDirFile);
+    std::this_thread::sleep_for(kPause);
+    const Directory locked = TRY(root.open_directory("."));
+    TRY(DirectoryLock::acquire(locked, lock_timeout));
+  }
+  return true;
+}
+
 }  // namespace
 
 Result<DataDir> DataDir::open(const std::string& path, const DataDirOptions& options) {
   Directory root = TRY(open_or_make(path, options.create));
   DataDir dir(std::move(root), options.lock_timeout);
   TRY(check_file_system(dir.root_, options.allow_any_file_system));
-  if (!dir.root_.exists(kDataDirFile)) {
-    if (!options.create) {
-      return fail(Code::configuration,
-                  fmt::format("{} is not a leat data directory (no {} in it)", path, kDataDirFile));
-    }
-    TRY(initialise(dir.root_, options.lock_timeout));
+  if (options.create) {
+    if (!dir.root_.exists(kDataDirFile)) TRY(initialise(dir.root_, options.lock_timeout));
+  } else if (!TRY(has_data(dir.root_, options.lock_timeout))) {
+    return fail(Code::configuration, fmt::format("{} is not a leat data directory (no {} in it)", path, kDataDirFile));
   }
   TRY(check_data_dir_file(dir.root_));
   return dir;

@@ -14,6 +14,7 @@ inline constexpr std::string_view kDataDirFile = "leat.toml";
 inline constexpr std::string_view kTopicsDirectory = "topics";
 inline constexpr std::string_view kGroupsDirectory = "groups";
 inline constexpr std::string_view kTrashDirectory = "trash";
+inline constexpr std::string_view kStoresDirectory = "stores";
 inline constexpr std::string_view kTopicFile = "topic.toml";
 inline constexpr std::string_view kStateFile = "state";
 inline constexpr std::string_view kStartFile = "start";

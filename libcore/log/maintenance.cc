@@ -81,16 +81,6 @@ Result<void> roll_if_due(Partition& partition, const LogEnd& end, TimestampMs no
 
 }  // namespace
 
-Result<MaintenanceGuard> MaintenanceGuard::take(const Partition& partition, Milliseconds timeout) {
-  const File& state = partition.topic().state()->file();
-  const ByteRange range = StateLocks::maintenance(partition.id());
-  return MaintenanceGuard(state, range, TRY(lock_range(state, range, LockKind::exclusive, timeout)));
-}
-
-MaintenanceGuard::~MaintenanceGuard() {
-  if (held_) unlock_range(*state_, range_);
-}
-
 Result<TimestampMs> segment_max_timestamp(const Directory& partition, Offset base) {
   return TRY(find_max_timestamp(partition, base)).value;
 }
@@ -129,8 +119,8 @@ Result<void> apply_retention(Partition& partition, TimestampMs now) {
   const TopicSettings& settings = partition.topic().settings();
   const bool retains = settings.retention_records || settings.retention_ms || settings.retention_bytes;
   LogEnd end = TRY(partition.end());
-  const MaintenanceGuard guard = TRY(MaintenanceGuard::take(partition, Milliseconds(0)));
-  if (!guard.held()) return {};
+  const RangeLock lock = TRY(partition.take_lock(StateLocks::maintenance(partition.id())));
+  if (!lock) return {};
   if (retains && settings.cleanup == Cleanup::remove) {
     TRY(roll_if_due(partition, end, now));
     end = TRY(partition.end());
@@ -150,8 +140,9 @@ Result<void> apply_retention(Partition& partition, TimestampMs now) {
 }
 
 Result<void> trim_partition(Partition& partition, Offset start) {
-  const MaintenanceGuard guard = TRY(MaintenanceGuard::take(partition, partition.topic().data_dir().lock_timeout()));
-  if (!guard.held()) return fail(Code::busy, partition.directory().path() + " is being maintained by another process");
+  const RangeLock lock =
+      TRY(partition.take_lock(StateLocks::maintenance(partition.id()), partition.topic().data_dir().lock_timeout()));
+  if (!lock) return fail(Code::busy, partition.directory().path() + " is being maintained by another process");
   TRY(partition.raise_log_start(start));
   const LogEnd end = TRY(partition.end());
   if (end.log_start >= end.end) TRY(partition.roll());

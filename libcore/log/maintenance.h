@@ -7,28 +7,6 @@
 
 namespace leat {
 
-// The maintenance lock of a partition, to the end of a scope.
-class MaintenanceGuard {
- public:
-  // Waits up to `timeout`; held() says whether it was had. Errors: io. Precondition: the partition has a state file
-  // open.
-  static Result<MaintenanceGuard> take(const Partition& partition, Milliseconds timeout);
-
-  MaintenanceGuard(MaintenanceGuard&& other) noexcept
-      : state_(other.state_), range_(other.range_), held_(std::exchange(other.held_, false)) {}
-  MaintenanceGuard& operator=(MaintenanceGuard&&) = delete;
-  ~MaintenanceGuard();
-
-  bool held() const { return held_; }
-
- private:
-  MaintenanceGuard(const File& state, ByteRange range, bool held) : state_(&state), range_(range), held_(held) {}
-
-  const File* state_;
-  ByteRange range_;
-  bool held_;
-};
-
 // Applies the topic's retention to the partition, unless another process is doing so. The new log start is durable
 // before anything is unlinked, oldest first. Errors: as Partition::append(); damaged (a segment whose age cannot be
 // read is kept).

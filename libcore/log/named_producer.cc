@@ -44,17 +44,20 @@ std::uint32_t checksum(const Header& header, std::span<const Offset> since) {
   return crc32c(std::as_bytes(since), crc32c(fields));
 }
 
-// Kafka's ids are not negative.
-Result<std::int64_t> random_id() {
+// Kafka's ids are not negative; those of copies are, and not its word for none.
+Result<std::int64_t> random_id(bool copies) {
   std::uint64_t random = 0;
   if (::getrandom(&random, sizeof random, 0) != sizeof random) return fail_errno(errno, "no random producer id");
-  return static_cast<std::int64_t>(random >> 1);
+  const auto id = static_cast<std::int64_t>(random >> 1);
+  return copies ? -2 - id / 2 : id;
 }
 
 // Lock required: the directory's.
 Result<void> register_name(const Directory& directory, const std::string& name, const TopicId& topic,
                            const ProducerRouting& routing, std::span<const Offset> ends) {
-  Header header{kMagic, topic, TRY(random_id()), routing.partitions, routing.fixed ? routing.fixed->value : -1, 0, 0};
+  Header header{
+      kMagic, topic, TRY(random_id(routing.copies)), routing.partitions, routing.fixed ? routing.fixed->value : -1,
+      0,      0};
   header.crc = checksum(header, ends);
   std::string content(kSinceAt, '\0');
   std::memcpy(content.data(), &header, sizeof header);
@@ -63,6 +66,7 @@ Result<void> register_name(const Directory& directory, const std::string& name, 
 }
 
 std::string describe(const ProducerRouting& routing) {
+  if (routing.copies) return "where they are copied from";
   if (routing.fixed) return fmt::format("all to partition {}", routing.fixed->value);
   return fmt::format("over {} partition{}", routing.partitions, routing.partitions == 1 ? "" : "s");
 }
@@ -91,6 +95,10 @@ Result<NamedProducer> NamedProducer::open(const Topic& topic, std::string_view n
   if (!TRY(try_lock_range(file, kUserLock, LockKind::exclusive))) {
     std::int64_t pid = 0;
     TRY(file.read_at(std::as_writable_bytes(std::span(&pid, 1)), kPidAt));
+    if (routing.copies) {
+      return fail(Code::busy,
+                  fmt::format("topic \"{}\" is being copied to already, by {}", topic.name(), describe_process(pid)));
+    }
     return fail(Code::busy, fmt::format("producer \"{}\" of topic \"{}\" is in use by {}", name, topic.name(),
                                         describe_process(pid)));
   }
@@ -114,8 +122,10 @@ Result<void> NamedProducer::load(const TopicId& topic, const ProducerRouting& ro
   if (header.crc != checksum(header, since_)) return damaged("the checksum is wrong");
   if (header.topic_id != topic) return damaged("it belongs to another topic");
   const ProducerRouting registered{header.partitions,
-                                   header.fixed < 0 ? std::nullopt : std::optional(PartitionId{header.fixed})};
-  if (registered != routing) {
+                                   header.fixed < 0 ? std::nullopt : std::optional(PartitionId{header.fixed}),
+                                   header.producer_id < 0};
+  // A copy's partitions are those of its source, each by itself: there may be more of them than there were.
+  if (routing.copies ? !registered.copies : registered != routing) {
     return fail(Code::other_input, fmt::format("producer \"{}\" began with its records {}; now they would go {}", name_,
                                                describe(registered), describe(routing)));
   }

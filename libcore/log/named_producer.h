@@ -4,7 +4,8 @@
 //   DIR/topics/<topic>/producers/<name>
 //      0   8  magic "leatip01"
 //      8  16  topic id
-//     24   8  producer id, random
+//     24   8  producer id, random; below -1 for a copy (producer_state.h), which has `leat-copy-` in its name, and for
+//             what a pipeline makes of a source (derived_writer.h), `leat-pipe-`
 //     32   4  partitions of the topic when it was registered
 //     36   4  the partition every record goes to, or -1: by key, and keyless record i to (i / 64) mod partitions
 //     40   4  CRC-32C of bytes 0 to 40 and of all from byte 256 on
@@ -29,6 +30,7 @@ namespace leat {
 struct ProducerRouting {
   std::int32_t partitions = 1;
   std::optional<PartitionId> fixed = {};  // all go here
+  bool copies = false;                    // each record goes to the partition it is copied from
 
   friend bool operator==(const ProducerRouting&, const ProducerRouting&) = default;
 };
@@ -46,7 +48,10 @@ class NamedProducer {
 
   std::int64_t id() const { return id_; }
   // The end of the partition when the producer was registered: nothing of it lies before.
-  Offset since(PartitionId partition) const { return since_[static_cast<std::size_t>(partition.value)]; }
+  Offset since(PartitionId partition) const {
+    const auto at = static_cast<std::size_t>(partition.value);
+    return at < since_.size() ? since_[at] : Offset{0};
+  }
 
   // What goes into the header of a batch behind `records` records of its partition.
   BatchProducer batch_fields(std::int64_t records) const;

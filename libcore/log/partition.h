@@ -51,6 +51,10 @@ class Partition {
   // The durable end as the page has it. Errors: internal, before the first append() or end().
   Result<LogEnd> durable_end() const;
 
+  // One of the partition's locks (StateLocks); holds nothing where another process kept it for longer than `timeout`.
+  // Errors: io. Precondition: the topic has a state file open.
+  Result<RangeLock> take_lock(ByteRange range, Milliseconds timeout = Milliseconds(0)) const;
+
   // Raises the durable log start to `start` (at most the end), never lowers it. Durable on return. Errors: as append().
   Result<void> raise_log_start(Offset start);
 
@@ -101,8 +105,9 @@ class Partition {
   PartitionPage& page() const { return topic_->state()->page(id_); }
   const File& state_file() const { return topic_->state()->file(); }
 
-  // All of these run under the append lock.
-  Result<void> prepare();
+  // All of these run under the append lock. With `asks_later`, the caller finds out by itself, before it promises
+  // anything, whether the topic was deleted.
+  Result<void> prepare(bool asks_later = false);
   Result<void> reopen_what_was_replaced();
   Result<void> become_writer();
   Result<void> recover();
@@ -121,18 +126,19 @@ class Partition {
   Result<void> make_segment(Offset base);
 
   // Under the sync lock.
-  Result<void> lock_sync();
+  Result<RangeLock> lock_sync();
   Result<void> sync_published(bool always = false);
   Result<bool> reads_back(const LogEnd& from, const LogEnd& to) const;
 
   Topic* topic_;
   PartitionId id_;
   Directory directory_;
-  File log_;                             // the active segment
-  Offset log_base_{-1};                  // its base offset
-  std::int64_t log_opened_ns_ = 0;       // steady clock, when its descriptor was opened
-  std::uint64_t writer_in_opening_ = 0;  // of the state file: the one in which the writers lock is held; 0 for none
-  int small_appends_ = 0;                // in a row
+  File log_;                               // the active segment
+  Offset log_base_{-1};                    // its base offset
+  std::int64_t log_opened_ns_ = 0;         // steady clock, when its descriptor was opened
+  std::optional<std::int64_t> log_bytes_;  // its size, known until the next thing is done to it
+  std::uint64_t writer_in_opening_ = 0;    // of the state file: the one in which the writers lock is held; 0 for none
+  int small_appends_ = 0;                  // in a row
   bool has_reserved_ = false;
   bool index_due_ = false;
   bool retention_due_ = false;

@@ -38,8 +38,8 @@ Result<VisibleRange> PartitionReader::visible() {
     // Asked before the page is read: what a living writer has published stays true, whoever dies in between.
     if (TRY(writer_lives())) {
       const PartitionPage& page = topic_->state()->page(id_);
-      const auto durable = page.durable.load();
-      const auto published = page.published.load();
+      const auto durable = load_end(page.durable);
+      const auto published = load_end(page.published);
       if (durable && published) {
         LogEnd end = shows_appended() ? published->value : durable->value;
         end.log_start = published->value.log_start;  // the durable slot's copy may be older
@@ -79,7 +79,7 @@ Result<VisibleRange> PartitionReader::visible_by_walking() {
   bool unsafe_behind = false;
   if (topic_->state() != nullptr) {
     const PartitionPage& page = topic_->state()->page(id_);
-    const auto durable = page.durable.load();
+    const auto durable = load_end(page.durable);
     // Segments are missing at the end: what is there can be read, and whoever comes to its end is told.
     if (durable && durable->value.segment_base > bases.back()) {
       LogEnd end = durable->value;
@@ -138,7 +138,7 @@ Result<bool> PartitionReader::made_durable(const File& log, const LogEnd& from, 
 
 Result<void> PartitionReader::make_durable(Offset offset) {
   if (topic_->state() != nullptr) {
-    const auto durable = topic_->state()->page(id_).durable.load();
+    const auto durable = load_end(topic_->state()->page(id_).durable);
     if (durable && durable->value.end >= offset) return {};
     // What a failed sync has lost, a second one says nothing of.
     if (topic_->state()->page(id_).poisoned.load(std::memory_order_acquire) != 0) {
@@ -169,6 +169,11 @@ Result<void> PartitionReader::seek(Offset offset) {
   place_ = offset;
   sought_ = offset;
   started_ = false;
+  // The file that is open needs no looking for, as long as it holds the offset.
+  if (walk_ && offset >= current_ && bases_[segment_of(bases_, offset)] == current_) {
+    walk_.emplace(*log_, 0, current_);
+    if (TRY(place_walk(offset))) return {};
+  }
   // A segment may be retired between listing and opening.
   constexpr int kAttempts = 3;
   for (int attempt = 1;; ++attempt) {
@@ -176,29 +181,31 @@ Result<void> PartitionReader::seek(Offset offset) {
     walk_.reset();
     if (bases_.empty()) return {};
     auto opened = open_segment(bases_[segment_of(bases_, offset)]);
-    if (opened) return place_walk(offset);
+    if (opened) {
+      TRY(place_walk(offset));
+      return {};
+    }
     if (opened.error().code != Code::not_found || attempt == kAttempts) return opened;
   }
 }
 
-// Moves the walk to the batch that holds `offset`, or to the place where it should be.
-Result<void> PartitionReader::place_walk(Offset offset) {
-  const IndexHint hint = find_by_offset(directory_, current_, *log_, offset);
+// Moves the walk to the batch that holds `offset`, or to the place where it should be; whether it found the batch.
+Result<bool> PartitionReader::place_walk(Offset offset) {
+  const IndexHint hint = find_by_offset(directory_, current_, *log_, offset, WalkDepth::headers);
   const std::int64_t limit = TRY(log_->size());
   SegmentWalk headers(*log_, hint.position, hint.base, WalkDepth::headers);
   for (;;) {
     const std::int64_t position = headers.position();
     const Offset expected = headers.expected();
     walk_->jump(position, expected);
-    if (expected >= offset) return {};
     const WalkStep step = TRY(headers.next(limit));
     if (step.kind == WalkStep::Kind::batch) {
-      if (headers.expected() > offset) return {};
+      if (headers.expected() > offset) return true;
       continue;
     }
-    if (step.kind == WalkStep::Kind::end) return {};
+    if (expected >= offset || step.kind == WalkStep::Kind::end) return false;
     const auto next = TRY(find_batch_behind(*log_, position + 1, limit, expected));
-    if (!next || next->base > offset) return {};
+    if (!next || next->base > offset) return false;
     headers.jump(next->position, next->base);
   }
 }
@@ -247,6 +254,14 @@ Result<void> PartitionReader::jump_to_start(Offset start) {
   return seek(start);
 }
 
+// Goes on at the log start where it has passed this place since the range was asked for; false where it has not.
+Result<bool> PartitionReader::follow_start() {
+  const Offset start = TRY(visible()).start;
+  if (place_ >= start) return false;
+  TRY(jump_to_start(start));
+  return true;
+}
+
 // Goes on in the segment that begins where this one ends, or at the log start when that one has been retired meanwhile;
 // false when neither is so.
 Result<bool> PartitionReader::step_to_next_segment() {
@@ -257,10 +272,7 @@ Result<bool> PartitionReader::step_to_next_segment() {
     if (opened) return true;
     if (opened.error().code != Code::not_found) return std::unexpected(std::move(opened).error());
   }
-  const Offset start = TRY(visible()).start;
-  if (place_ >= start) return false;
-  TRY(jump_to_start(start));
-  return true;
+  return follow_start();
 }
 
 Error PartitionReader::damage(const char* fault, std::int64_t limit) {
@@ -282,6 +294,7 @@ Result<std::optional<BatchAt>> PartitionReader::next(const VisibleRange& range) 
     if (!walk_) return std::nullopt;
     const std::int64_t limit = TRY(limit_of_segment(range));
     if (walk_->expected() > place_) {
+      if (TRY(follow_start())) continue;
       const Offset first = walk_->expected();
       readable_behind_damage_ = first;
       return std::unexpected(

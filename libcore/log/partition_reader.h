@@ -80,7 +80,8 @@ class PartitionReader {
   bool shows_appended() const;
   Result<bool> writer_lives() const;
   Result<void> open_segment(Offset base);
-  Result<void> place_walk(Offset offset);
+  Result<bool> place_walk(Offset offset);
+  Result<bool> follow_start();
   Result<bool> step_to_next_segment();
   Result<void> jump_to_start(Offset start);
   Result<std::int64_t> limit_of_segment(const VisibleRange& range) const;

@@ -7,6 +7,7 @@
 #include <cstddef>
 
 #include "leat/base/crc32c.h"
+#include "leat/base/hex.h"
 #include "leat/log/file_names.h"
 
 namespace leat {
@@ -34,6 +35,16 @@ bool header_is_ours(const StateHeader& header, const FileIdentity& identity, con
 }
 
 }  // namespace
+
+std::optional<Sequenced<LogEnd>> load_end(const SharedSlots<LogEnd>& slots) {
+  constexpr std::int64_t kPositionMax = std::int64_t{1} << 40;
+  const auto found = slots.load();
+  if (!found) return std::nullopt;
+  const LogEnd& end = found->value;
+  const bool possible = end.position >= 0 && end.position <= kPositionMax && end.segment_base >= Offset{0} &&
+                        end.end >= end.segment_base && end.log_start >= Offset{0};
+  return possible ? found : std::nullopt;
+}
 
 Result<TopicState> TopicState::open_existing(const Directory& topic, const TopicId& id, std::int32_t partitions,
                                              bool writable) {
@@ -78,9 +89,7 @@ Result<void> TopicState::grow(const Directory& topic, std::int32_t partitions) {
 }
 
 std::string to_string(const TopicId& id) {
-  std::string text;
-  for (const std::uint8_t byte : id) text += fmt::format("{:02x}", byte);
-  return text;
+  return to_hex(std::as_bytes(std::span(id)));
 }
 
 std::optional<TopicId> parse_topic_id(std::string_view text) {

@@ -13,6 +13,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string_view>
 
@@ -39,6 +40,15 @@ struct LogEnd {
   friend bool operator==(const LogEnd&, const LogEnd&) = default;
 };
 
+// The epoch that a cut begins. A page that checks out may say any number; all that counts is that it is another one.
+inline std::int64_t next_epoch(std::int64_t epoch) {
+  return epoch == std::numeric_limits<std::int64_t>::max() ? 1 : epoch + 1;
+}
+
+// What the slots hold, if it can be an end of a log: a page that checks out may still say anything, and nobody is to
+// look for a place before the beginning of a file.
+std::optional<Sequenced<LogEnd>> load_end(const SharedSlots<LogEnd>& slots);
+
 // One partition's page.
 struct PartitionPage {
   SharedSlots<LogEnd> published;  // behind the last appended batch; written under the append lock
@@ -53,6 +63,10 @@ struct PartitionPage {
   // Under the append lock. How far the active segment's file was made to reach ahead of the published end, as zeros.
   std::atomic<std::int64_t> reserved;
   std::atomic<std::uint32_t> appending;  // found set by the next appender, a writer died between writing and publishing
+  // Under the sync lock: syncs begun, and the end that the latest one makes durable. Those who wait on `wake` choose by
+  // them when to be woken.
+  std::atomic<std::uint32_t> sync_round;
+  std::atomic<std::int64_t> sync_target;
 };
 static_assert(sizeof(PartitionPage) <= kStatePageBytes);
 

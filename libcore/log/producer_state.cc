@@ -97,9 +97,24 @@ std::unexpected<Error> refuse(const File& log, const BatchAt& batch, std::string
                           batch.position, batch.header.producer_id, batch.header.base_offset.value, fault));
 }
 
+// The same for a batch of a copy.
+Result<void> enter_copied(ProducerTable& table, const File& log, const BatchAt& batch) {
+  const BatchHeader& header = batch.header;
+  ProducerProgress& progress = table.producers[header.producer_id];
+  const Offset source = source_of(header);
+  if (source.value < progress.records)
+    return refuse(log, batch, fmt::format("is from source offset {}, behind {}", source.value, progress.records - 1));
+  progress.epoch = header.producer_epoch;
+  // Compaction takes records away and leaves what the batch spans.
+  progress.records = source.value + header.last_offset_delta + 1;
+  progress.last_offset = header.end_offset() - 1;
+  return {};
+}
+
 // Enters a batch into the table, but for the hash of its last record.
 Result<void> enter(ProducerTable& table, const File& log, const BatchAt& batch) {
   const BatchHeader& header = batch.header;
+  if (is_copy_id(header.producer_id)) return enter_copied(table, log, batch);
   const auto [found, is_new] = table.producers.try_emplace(header.producer_id);
   ProducerProgress& progress = found->second;
   if (header.base_sequence != sequence_behind(progress.records)) {
@@ -133,7 +148,7 @@ Result<std::uint64_t> last_hash(const File& log, std::int64_t position, Offset b
   }
   BatchDecoder decoder;
   const auto records = TRY(decoder.decode(step.batch.bytes));
-  if (records.empty()) return 0;
+  if (records.empty() || records.back().offset + 1 != step.batch.header.end_offset()) return 0;
   return hash_of_record(records.back().key, records.back().value);
 }
 
@@ -150,7 +165,7 @@ Result<void> walk_segment(ProducerTable& table, const File& log, Offset base, st
     if (step.kind == WalkStep::Kind::end) break;
     if (step.kind == WalkStep::Kind::bad)
       return fail(Code::damaged, fmt::format("{}: damaged at byte {}: {}", log.path(), walk.position(), step.fault));
-    if (step.batch.header.producer_id < 0 || step.batch.header.record_count == 0) continue;
+    if (step.batch.header.producer_id == -1 || step.batch.header.record_count == 0) continue;
     TRY(enter(table, log, step.batch));
     last[step.batch.header.producer_id] = {step.batch.position, step.batch.header.base_offset};
   }
@@ -179,6 +194,15 @@ Result<ProducerTable> walk_from_snapshot(const Directory& partition, std::span<c
 
 std::int32_t sequence_behind(std::int64_t records) {
   return static_cast<std::int32_t>(records & std::numeric_limits<std::int32_t>::max());
+}
+
+BatchProducer copied_from(std::int64_t producer_id, Offset source) {
+  ASSERT(is_copy_id(producer_id) && source.value >= 0 && source < kCopiedOffsetMax);
+  return {producer_id, static_cast<std::int16_t>(source.value >> 31), sequence_behind(source.value)};
+}
+
+Offset source_of(const BatchHeader& header) {
+  return {std::int64_t{header.producer_epoch} << 31 | std::int64_t{header.base_sequence}};
 }
 
 std::uint64_t hash_of_record(std::optional<std::string_view> key, std::optional<std::string_view> value) {

@@ -1,34 +1,54 @@
 #include "leat/log/proof_leaf.h"
 
+#include <algorithm>
 #include <concepts>
 
 namespace leat {
 
 namespace {
 
-template <std::integral T>
-void append_big_endian(std::string& to, T value) {
-  const auto bits = static_cast<std::make_unsigned_t<T>>(value);
-  for (int shift = 8 * (static_cast<int>(sizeof value) - 1); shift >= 0; shift -= 8)
-    to += static_cast<char>(bits >> shift & 0xff);
+// Hashed together: enough to keep all lanes busy, and not more than the cache next to the processor holds where records
+// are small.
+constexpr std::size_t kRecordsInCache = 128;
+
+constexpr std::size_t size_of(std::optional<std::string_view> bytes) {
+  return sizeof(std::int32_t) + (bytes ? bytes->size() : 0);
 }
 
-void append_bytes(std::string& to, std::optional<std::string_view> bytes) {
-  append_big_endian(to, bytes ? static_cast<std::int32_t>(bytes->size()) : std::int32_t{-1});
-  if (bytes) to += *bytes;
+template <std::integral T>
+void put(std::byte*& to, T value) {
+  store_be(to, value);
+  to += sizeof value;
+}
+
+void put(std::byte*& to, std::optional<std::string_view> bytes) {
+  put(to, bytes ? static_cast<std::int32_t>(bytes->size()) : std::int32_t{-1});
+  if (bytes) to = std::ranges::copy(as_bytes(*bytes), to).out;
 }
 
 }  // namespace
 
-void append_canonical(std::string& to, const RecordView& record) {
-  append_big_endian(to, record.timestamp.value);
-  append_bytes(to, record.key);
-  append_bytes(to, record.value);
-  append_big_endian(to, static_cast<std::uint32_t>(record.headers.size()));
+std::size_t canonical_size(const RecordView& record) {
+  std::size_t size = sizeof(TimestampMs) + size_of(record.key) + size_of(record.value) + sizeof(std::uint32_t);
+  for (const HeaderView& header : record.headers) size += size_of(header.key) + size_of(header.value);
+  return size;
+}
+
+void write_canonical(std::byte* to, const RecordView& record) {
+  put(to, record.timestamp.value);
+  put(to, record.key);
+  put(to, record.value);
+  put(to, static_cast<std::uint32_t>(record.headers.size()));
   for (const HeaderView& header : record.headers) {
-    append_bytes(to, header.key);
-    append_bytes(to, header.value);
+    put(to, std::optional(header.key));
+    put(to, header.value);
   }
+}
+
+void append_canonical(std::string& to, const RecordView& record) {
+  const std::size_t begin = to.size();
+  to.resize(begin + canonical_size(record));
+  write_canonical(reinterpret_cast<std::byte*>(to.data()) + begin, record);
 }
 
 void LeafHasher::skip_to(std::uint64_t offset, std::uint64_t first, std::vector<Hash>& leaves) {
@@ -37,25 +57,26 @@ void LeafHasher::skip_to(std::uint64_t offset, std::uint64_t first, std::vector<
 }
 
 void LeafHasher::add(std::span<const RecordView> records, std::uint64_t first, std::vector<Hash>& leaves) {
-  text_.clear();
-  ends_.clear();
-  for (const RecordView& record : records) {
-    text_ += '\0';
-    append_canonical(text_, record);
-    ends_.push_back(text_.size());
+  while (!records.empty()) {
+    const auto some = records.first(std::min(records.size(), kRecordsInCache));
+    hash(some);
+    for (std::size_t i = 0; i < some.size(); ++i) {
+      skip_to(static_cast<std::uint64_t>(some[i].offset.value), first, leaves);
+      leaves.push_back(hashes_[i]);
+    }
+    records = records.subspan(some.size());
   }
+}
+
+void LeafHasher::hash(std::span<const RecordView> records) {
   messages_.clear();
-  std::size_t begin = 0;
-  for (const std::size_t end : ends_) {
-    messages_.push_back(as_bytes(std::string_view(text_).substr(begin, end - begin)));
-    begin = end;
+  for (const RecordView& record : records) {
+    std::byte* const leaf = messages_.add(1 + canonical_size(record));
+    *leaf = std::byte{0};  // as RFC 6962 sets leaves apart from nodes
+    write_canonical(leaf + 1, record);
   }
   hashes_.resize(messages_.size());
-  sha256_many(messages_, hashes_);
-  for (std::size_t i = 0; i < records.size(); ++i) {
-    skip_to(static_cast<std::uint64_t>(records[i].offset.value), first, leaves);
-    leaves.push_back(hashes_[i]);
-  }
+  messages_.hash(hashes_);
 }
 
 std::vector<Hash> fold(std::vector<Hash> nodes, int levels) {

@@ -18,7 +18,10 @@
 
 namespace leat {
 
-// Appends the canonical form of a record; its topic, partition and offset are not looked at.
+// The canonical form of a record, of which its topic, partition and offset are no part: how many bytes it is; writes it
+// to `to`, which has room for it; appends it.
+std::size_t canonical_size(const RecordView& record);
+void write_canonical(std::byte* to, const RecordView& record);
 void append_canonical(std::string& to, const RecordView& record);
 
 // Hashes records in the order of their offsets. Reusable; keeps its memory.
@@ -31,10 +34,10 @@ class LeafHasher {
   static void skip_to(std::uint64_t offset, std::uint64_t first, std::vector<Hash>& leaves);
 
  private:
-  std::string text_;               // canonical forms, each behind the 0x00 of a leaf
-  std::vector<std::size_t> ends_;  // of each in text_
-  std::vector<Bytes> messages_;
-  std::vector<Hash> hashes_;
+  void hash(std::span<const RecordView> records);
+
+  Sha256Messages messages_;
+  std::vector<Hash> hashes_;  // of these
 };
 
 // The hashes of the subtrees `levels` above the given nodes, which make up whole ones.

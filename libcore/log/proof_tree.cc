@@ -17,6 +17,8 @@ namespace {
 constexpr std::uint64_t kRecordsAtOnce = 1 << 17;
 // Records that one call hashes at most: a producer does not stop for long to make up for what others have left.
 constexpr std::uint64_t kRecordsPerCall = 1 << 20;
+// Nodes from this level on are remembered: one for each four thousand records, and a proof makes a few others only.
+constexpr int kRememberedLevel = kTileLevel + 4;
 
 Offset offset_of(std::uint64_t leaf) {
   return {static_cast<std::int64_t>(leaf)};
@@ -41,7 +43,7 @@ Result<void> hash_log(const Directory& partition, const std::vector<Offset>& bas
   for (std::size_t i = segment_of(bases, offset_of(next())); i < bases.size() && next() < end; ++i) {
     const File log = TRY(partition.open_file(log_file_name(bases[i]), OpenMode::read));
     const std::int64_t bytes = TRY(log.size());
-    const IndexHint from = find_by_offset(partition, bases[i], log, offset_of(next()));
+    const IndexHint from = find_by_offset(partition, bases[i], log, offset_of(next()), WalkDepth::headers);
     SegmentWalk walk(log, from.position, from.base);
     while (next() < end) {
       const WalkStep step = TRY(walk.next(bytes));
@@ -155,27 +157,12 @@ Result<T> gone_is(Code code, Result<T> result) {
   return result;
 }
 
-// The tree lock of a partition, to the end of a scope.
-class TreeLock {
- public:
-  explicit TreeLock(const Partition& partition)
-      : state_(partition.topic().state()->file()), range_(StateLocks::tree(partition.id())) {}
-  TreeLock(const TreeLock&) = delete;
-  TreeLock& operator=(const TreeLock&) = delete;
-  ~TreeLock() {
-    if (held_) unlock_range(state_, range_);
-  }
-
-  Result<bool> take(Milliseconds timeout) {
-    held_ = TRY(lock_range(state_, range_, LockKind::exclusive, timeout));
-    return held_;
-  }
-
- private:
-  const File& state_;
-  ByteRange range_;
-  bool held_ = false;
-};
+Result<RangeLock> lock_tree(const Partition& partition) {
+  RangeLock lock =
+      TRY(partition.take_lock(StateLocks::tree(partition.id()), partition.topic().data_dir().lock_timeout()));
+  if (!lock) return fail(Code::busy, partition.directory().path() + ": another process is at its tree");
+  return lock;
+}
 
 }  // namespace
 
@@ -205,8 +192,8 @@ Result<std::vector<Hash>> tree_leaves(const Directory& partition, const TreeFile
 
 Result<void> extend_tree(const Partition& partition) {
   if (!partition.topic().settings().keeps_proofs()) return {};
-  TreeLock lock(partition);
-  if (!TRY(lock.take(Milliseconds(0)))) return {};
+  const RangeLock lock = TRY(partition.take_lock(StateLocks::tree(partition.id())));
+  if (!lock) return {};
   const Directory& directory = partition.directory();
   const TreeFiles files = TRY(TreeFiles::open_to_write(directory));
   const std::uint64_t complete = complete_blocks(TRY(partition.durable_end()).end);
@@ -218,9 +205,7 @@ Result<void> extend_tree(const Partition& partition) {
 
 Result<void> keep_tree_of(const Partition& partition, Offset start, const std::function<Result<void>()>& make_room) {
   if (!partition.topic().settings().keeps_proofs()) return {};
-  TreeLock lock(partition);
-  if (!TRY(lock.take(partition.topic().data_dir().lock_timeout())))
-    return fail(Code::busy, partition.directory().path() + ": another process is at its tree");
+  const RangeLock lock = TRY(lock_tree(partition));
   const TreeFiles files = TRY(TreeFiles::open(partition.directory()));
   const Retiring retiring = TRY(gather(partition, files, start));
   auto stored = store(partition.directory(), retiring);
@@ -238,9 +223,7 @@ Result<void> keep_signed_edge(Topic& topic, PartitionId id, std::uint64_t size) 
   if (leaves.empty()) return {};
   Topic writable = TRY(Topic::open(topic.data_dir(), topic.name(), Topic::Access::write));
   const Partition partition = TRY(Partition::open(writable, id));
-  TreeLock lock(partition);
-  if (!TRY(lock.take(topic.data_dir().lock_timeout())))
-    return fail(Code::busy, partition.directory().path() + ": another process is at its tree");
+  const RangeLock lock = TRY(lock_tree(partition));
   const TreeFiles files = TRY(TreeFiles::open_to_write(partition.directory()));
   const auto kept = TRY(files.kept_leaves(size / kTileWidth));
   if (kept && kept->is_signed && kept->hashes.size() >= leaves.size()) return {};
@@ -274,18 +257,23 @@ Result<void> ProofTree::load_blocks() {
   return {};
 }
 
-// The leaf hashes of a block up to `end` at least: all of them, unless only those are left.
-Result<const std::vector<Hash>*> ProofTree::leaves_of(std::uint64_t block, std::uint64_t end) {
-  const std::uint64_t first = block * kTileWidth;
-  Leaves& leaves = block == size_ / kTileWidth ? last_ : latest_;
-  if (leaves.block != block || first + leaves.hashes.size() < end) {
-    const bool whole = first >= TRY(first_leaf_in_log(reader_.directory()));
-    leaves.block = ~std::uint64_t{0};
-    leaves.hashes =
-        TRY(tree_leaves(reader_.directory(), files_, block, whole ? std::min(size_, first + kTileWidth) : end));
-    leaves.block = block;
+// The nodes of a block below its own hash, over its leaves up to `end` at least: over all of them, unless only those
+// are left.
+Result<const ProofTree::Block*> ProofTree::open_block(std::uint64_t number, std::uint64_t end) {
+  const std::uint64_t first = number * kTileWidth;
+  Block& block = number == size_ / kTileWidth ? last_ : latest_;
+  if (block.number == number && first + block.levels[0].size() >= end) return &block;
+  block.number = ~std::uint64_t{0};
+  auto leaves = tree_leaves(reader_.directory(), files_, number, std::min(size_, first + kTileWidth));
+  if (!leaves && leaves.error().code == Code::not_found) leaves = tree_leaves(reader_.directory(), files_, number, end);
+  block.levels[0] = TRY(std::move(leaves));
+  for (std::size_t level = 1; level < block.levels.size(); ++level) {
+    const std::size_t parents = block.levels[level - 1].size() / 2;
+    block.levels[level].resize(parents);
+    hash_pairs(std::span(block.levels[level - 1]).first(2 * parents), block.levels[level]);
   }
-  return &leaves.hashes;
+  block.number = number;
+  return &block;
 }
 
 // A node of a level that is kept, if it is and checks out.
@@ -307,9 +295,8 @@ Result<Hash> ProofTree::node(NodeId id) {
   ASSERT((id.index + 1) << id.level <= size_);
   if (id.level < kTileLevel) {
     const std::uint64_t first = id.index << id.level;
-    const auto* leaves = TRY(leaves_of(first / kTileWidth, (id.index + 1) << id.level));
-    const auto begin = leaves->begin() + static_cast<std::ptrdiff_t>(first % kTileWidth);
-    return fold({begin, begin + (std::ptrdiff_t{1} << id.level)}, id.level)[0];
+    const Block* const block = TRY(open_block(first / kTileWidth, (id.index + 1) << id.level));
+    return block->levels[static_cast<std::size_t>(id.level)][first % kTileWidth >> id.level];
   }
   if (id.level == kTileLevel) return block_hash(id.index);
   // Nodes of a kept level lie over what is in memory only once that is kept, too.
@@ -317,13 +304,19 @@ Result<Hash> ProofTree::node(NodeId id) {
   if (id.level % kTileLevel == 0 && end_block <= first_made_) {
     if (const auto hash = TRY(kept(id))) return *hash;
   }
+  const bool remember = id.level >= kRememberedLevel;
+  if (const auto found = remember ? made_nodes_.find({id.level, id.index}) : made_nodes_.end();
+      found != made_nodes_.end())
+    return found->second;
   const int below = (id.level - 1) / kTileLevel * kTileLevel;
   const int levels = id.level - below;
   std::vector<Hash> children;
   children.reserve(std::size_t{1} << levels);
   for (std::uint64_t i = 0; i < std::uint64_t{1} << levels; ++i)
     children.push_back(TRY(node({below, (id.index << levels) + i})));
-  return fold(std::move(children), levels)[0];
+  const Hash hash = fold(std::move(children), levels)[0];
+  if (remember) made_nodes_.emplace(std::pair{id.level, id.index}, hash);
+  return hash;
 }
 
 NodeSource ProofTree::source() {

@@ -3,6 +3,7 @@
 // below n. Only what lies behind is ever added, so that every tree continues those before it.
 #pragma once
 
+#include <array>
 #include <map>
 #include <string>
 #include <vector>
@@ -67,10 +68,12 @@ class ProofTree {
         files_(std::move(files)),
         size_(static_cast<std::uint64_t>(range.end.value)) {}
 
+  struct Block;
+
   Result<void> load_blocks();
   Result<std::optional<Hash>> kept(NodeId id);
   Result<Hash> block_hash(std::uint64_t block);
-  Result<const std::vector<Hash>*> leaves_of(std::uint64_t block, std::uint64_t end);
+  Result<const Block*> open_block(std::uint64_t number, std::uint64_t end);
   NodeSource source();
   Result<void> check_size(std::uint64_t size) const;
 
@@ -80,14 +83,15 @@ class ProofTree {
   std::uint64_t size_;
   std::uint64_t first_made_ = 0;  // the blocks from here on are not kept
   std::vector<Hash> made_;        // but made from the log
-  // The leaf hashes of two blocks: the one asked for last, and the one the tree ends in, which is part of every proof.
-  struct Leaves {
-    std::uint64_t block = ~std::uint64_t{0};
-    std::vector<Hash> hashes = {};
+  // Two blocks: the one asked for last, and the one the tree ends in, which is part of every proof.
+  struct Block {
+    std::uint64_t number = ~std::uint64_t{0};
+    std::array<std::vector<Hash>, kTileLevel> levels = {};  // the hashes of the leaves, those of pairs of them, ...
   };
-  Leaves latest_;
-  Leaves last_;
+  Block latest_;
+  Block last_;
   std::map<std::pair<int, std::uint64_t>, std::vector<std::optional<Hash>>> tiles_;  // kept nodes, by level and tile
+  std::map<std::pair<int, std::uint64_t>, Hash> made_nodes_;                         // others, by level and index
 };
 
 }  // namespace leat

@@ -1,6 +1,7 @@
 // Records as values: what producers hand in and readers hand out. Never bytes on disk.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -24,6 +25,14 @@ struct RecordInput {
   std::span<const HeaderView> headers = {};
   std::optional<TimestampMs> timestamp = {};  // now, when absent
 };
+
+// Bytes of key, value and headers: what every limit on a record's size is held against.
+inline std::int64_t payload_bytes(const RecordInput& record) {
+  std::size_t bytes = (record.key ? record.key->size() : 0) + (record.value ? record.value->size() : 0);
+  for (const HeaderView& header : record.headers)
+    bytes += header.key.size() + (header.value ? header.value->size() : 0);
+  return static_cast<std::int64_t>(bytes);
+}
 
 // A record that has been read. Owns nothing: the bytes live until the next call on the reader that returned it.
 struct RecordView {

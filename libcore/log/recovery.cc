@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "leat/base/clock.h"
+#include "leat/log/blocks.h"
 #include "leat/log/file_names.h"
 #include "leat/log/segment_index.h"
 
@@ -16,12 +17,10 @@ namespace leat {
 
 namespace {
 
-constexpr std::size_t kBlockBytes = 1 << 20;
-
 Result<void> copy_bytes(const File& from, std::int64_t start, std::int64_t end, const File& to) {
-  std::vector<std::byte> block(kBlockBytes);
+  std::vector<std::byte> block(std::min(kCopyBlockBytes, static_cast<std::size_t>(end - start)));
   for (std::int64_t at = start; at < end;) {
-    const auto wanted = static_cast<std::size_t>(std::min<std::int64_t>(end - at, kBlockBytes));
+    const auto wanted = static_cast<std::size_t>(std::min<std::int64_t>(end - at, std::ssize(block)));
     const std::size_t count = TRY(from.read_at(std::span(block).first(wanted), at));
     if (count == 0) break;
     TRY(to.write_at(Bytes(block).first(count), at - start));
@@ -34,7 +33,7 @@ Result<void> copy_bytes(const File& from, std::int64_t start, std::int64_t end, 
 
 Result<bool> only_zeros(const File& log, std::int64_t from, std::int64_t to) {
   if (from >= to) return true;
-  std::vector<std::byte> block(std::min(kBlockBytes, static_cast<std::size_t>(to - from)));
+  std::vector<std::byte> block(std::min(kCopyBlockBytes, static_cast<std::size_t>(to - from)));
   while (from < to) {
     const auto wanted = static_cast<std::size_t>(std::min<std::int64_t>(to - from, std::ssize(block)));
     const std::size_t count = TRY(log.read_at(std::span(block).first(wanted), from));
@@ -144,7 +143,7 @@ Result<bool> batches_on_disk(const Directory& partition, const std::string& name
   if (!log) return std::unexpected(log.error());
   // Read in aligned blocks; a batch may span two, so what is left of one is kept in front of the next.
   struct alignas(kAlign) Block {
-    std::array<std::byte, kBlockBytes> bytes;
+    std::array<std::byte, kCopyBlockBytes> bytes;
   };
   const auto block = std::make_unique_for_overwrite<Block>();
   std::vector<std::byte> pending;

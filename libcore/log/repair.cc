@@ -123,10 +123,9 @@ class Repairer {
   Repairer(Partition& partition, PartitionRepair& repair) : partition_(partition), repair_(repair) {}
 
   Result<void> run() {
-    const MaintenanceGuard guard =
-        TRY(MaintenanceGuard::take(partition_, partition_.topic().data_dir().lock_timeout()));
-    if (!guard.held())
-      return fail(Code::busy, fmt::format("{} is being maintained by another process", directory().path()));
+    const RangeLock lock = TRY(
+        partition_.take_lock(StateLocks::maintenance(partition_.id()), partition_.topic().data_dir().lock_timeout()));
+    if (!lock) return fail(Code::busy, fmt::format("{} is being maintained by another process", directory().path()));
     TRY(get_in_order());
     // What producers with names have is in headers that may be gone afterwards.
     const Offset active = TRY(list_segments(directory())).back();

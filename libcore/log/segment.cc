@@ -3,22 +3,13 @@
 #include <algorithm>
 #include <cstring>
 
+#include "leat/log/blocks.h"
 #include "leat/log/file_names.h"
 
 namespace leat {
 
-namespace {
-
-// A walk begins with little, for whoever looks for one record, and reads more each time it goes on.
-constexpr std::size_t kFirstBlockBytes = 16 << 10;
-constexpr std::size_t kCheckedBlockBytes = 256 << 10;
-// A walk over headers reads little more than the headers when batches are large, and whole blocks when they are small.
-constexpr std::size_t kHeaderBlockBytes = 16 << 10;
-
-}  // namespace
-
 SegmentWalk::SegmentWalk(const File& file, std::int64_t position, Offset expected, WalkDepth depth)
-    : file_(&file), depth_(depth), position_(position), expected_(expected), block_bytes_(kFirstBlockBytes) {}
+    : file_(&file), depth_(depth), position_(position), expected_(expected), block_bytes_(kWalkFirstBlockBytes) {}
 
 void SegmentWalk::jump(std::int64_t position, Offset expected) {
   position_ = position;
@@ -38,7 +29,8 @@ Result<bool> SegmentWalk::fill(std::size_t bytes, std::int64_t limit) {
     std::memmove(buffer_.data(), buffer_.data() + (position_ - buffer_position_), kept);
   }
   if (buffer_.size() < wanted) buffer_.resize(wanted);
-  block_bytes_ = std::min(2 * block_bytes_, depth_ == WalkDepth::checked ? kCheckedBlockBytes : kHeaderBlockBytes);
+  block_bytes_ =
+      std::min(2 * block_bytes_, depth_ == WalkDepth::checked ? kWalkCheckedBlockBytes : kWalkHeaderBlockBytes);
   buffer_position_ = position_;
   buffer_used_ = kept;
   buffer_used_ +=
@@ -70,17 +62,16 @@ Result<WalkStep> SegmentWalk::next(std::int64_t limit) {
 
 Result<std::optional<FoundBatch>> find_batch_behind(const File& file, std::int64_t from, std::int64_t limit,
                                                     Offset above) {
-  constexpr std::size_t kBlock = 1 << 20;
   constexpr std::size_t kMagicAt = 16;
   if (from >= limit) return std::nullopt;
-  std::vector<std::byte> block(std::min(kBlock, static_cast<std::size_t>(limit - from)) + kBatchHeaderBytes);
+  std::vector<std::byte> block(std::min(kSearchBlockBytes, static_cast<std::size_t>(limit - from)) + kBatchHeaderBytes);
   std::vector<std::byte> candidate;
-  for (std::int64_t start = from; start < limit; start += static_cast<std::int64_t>(kBlock)) {
+  for (std::int64_t start = from; start < limit; start += static_cast<std::int64_t>(kSearchBlockBytes)) {
     const auto wanted =
         static_cast<std::size_t>(std::min<std::int64_t>(limit - start, static_cast<std::int64_t>(block.size())));
     const std::size_t count = TRY(file.read_at(std::span(block).first(wanted), start));
     if (count == 0) break;  // the limit may lie behind the end of the file
-    for (std::size_t i = 0; i < kBlock && i + kBatchHeaderBytes <= count; ++i) {
+    for (std::size_t i = 0; i < kSearchBlockBytes && i + kBatchHeaderBytes <= count; ++i) {
       if (block[i + kMagicAt] != std::byte{2}) continue;
       const BatchHeader header = load_batch_header(block.data() + i);
       const std::int64_t position = start + static_cast<std::int64_t>(i);

@@ -115,18 +115,23 @@ Result<TimeIndexFile> open_time_index(const Directory& partition, Offset base, O
   return TimeIndexFile(TRY(partition.open_file(time_index_file_name(base), mode)), base);
 }
 
-// Whether a whole, valid batch with this base offset starts at `position`.
-bool whole_batch_at(const File& log, std::int64_t position, Offset base) {
+// Whether a batch with this base offset starts at `position`: its header, or all of it.
+bool batch_at(const File& log, std::int64_t position, Offset base, WalkDepth depth) {
   std::array<std::byte, kBatchHeaderBytes> raw{};
   if (position < 0) return false;
   const auto got = log.read_at(raw, position);
   if (!got || *got != raw.size()) return false;
   const BatchHeader header = load_batch_header(raw.data());
   if (header_fault(header) != nullptr || header.base_offset != base) return false;
+  if (depth == WalkDepth::headers) return true;
   const auto bytes = std::make_unique_for_overwrite<std::byte[]>(header.total_bytes());
   const std::span<std::byte> batch(bytes.get(), header.total_bytes());
   const auto count = log.read_at(batch, position);
   return count && *count == batch.size() && batch_crc_matches(batch);
+}
+
+bool whole_batch_at(const File& log, std::int64_t position, Offset base) {
+  return batch_at(log, position, base, WalkDepth::checked);
 }
 
 void append_entry(std::vector<std::byte>& to, auto first, auto second) {
@@ -190,13 +195,13 @@ Result<Resume> find_resume(const Directory& partition, const OffsetIndexFile& of
 
 }  // namespace
 
-IndexHint find_by_offset(const Directory& partition, Offset base, const File& log, Offset offset) {
+IndexHint find_by_offset(const Directory& partition, Offset base, const File& log, Offset offset, WalkDepth depth) {
   const IndexHint start{0, base};
   const auto index = open_offset_index(partition, base, OpenMode::read);
   if (!index) return start;
   const auto entry = index->last([&](const OffsetIndexEntry& e) { return e.offset <= offset; });
   if (!entry || !*entry || (*entry)->offset > offset) return start;
-  if (!whole_batch_at(log, (*entry)->position, (*entry)->offset)) return start;
+  if (!batch_at(log, (*entry)->position, (*entry)->offset, depth)) return start;
   return {(*entry)->position, (*entry)->offset};
 }
 

@@ -42,8 +42,10 @@ struct TimeIndexEntry {
 
 // The best known place at or before `offset` in the segment `base`, whose log is `log`. An entry counts only if a batch
 // of that base offset starts where it points; without one, the segment's start. Never fails for a missing or damaged
-// index.
-IndexHint find_by_offset(const Directory& partition, Offset base, const File& log, Offset offset);
+// index. `depth` says how much of that batch is looked at: headers is enough for whoever reads on from there and checks
+// what he reads.
+IndexHint find_by_offset(const Directory& partition, Offset base, const File& log, Offset offset,
+                         WalkDepth depth = WalkDepth::checked);
 
 // An offset such that every record of the segment before it is older than `time`: where a search by time may start.
 Offset find_by_time(const Directory& partition, Offset base, const File& log, TimestampMs time);

@@ -27,11 +27,33 @@ Result<void> create_partition(const Directory& topic, PartitionId partition) {
   return directory.sync();
 }
 
+// Tells all who have the topic open that it was deleted. Nobody appends to it afterwards.
+void mark_deleted(const Directory& topic, const TopicFile& file, Milliseconds lock_timeout) {
+  const auto state = TopicState::open_existing(topic, file.id, file.settings.partitions, true);
+  if (!state) return;
+  for (PartitionId p{0}; p.value < file.settings.partitions; p += 1) {
+    const auto partition = topic.open_directory(partition_directory_name(p));
+    if (!partition) continue;
+    // Whoever appends holds this lock: behind it, every appender sees the mark.
+    const auto append_lock = DirectoryLock::acquire(*partition, lock_timeout);
+    state->header().deleted.store(1, std::memory_order_release);
+    wake_all(state->page(p).wake);
+  }
+  state->header().deleted.store(1, std::memory_order_release);
+  wake_all(state->header().wake);
+}
+
 // Removes what a create or delete left that was killed half-way. Lock required: the data directory's, under which
 // nobody else is at it.
 Result<Directory> open_swept_trash(const DataDir& data_dir) {
   Directory trash = TRY(data_dir.trash());
-  for (const std::string& name : TRY(trash.list())) TRY(trash.remove_tree(name));
+  for (const std::string& name : TRY(trash.list())) {
+    // The delete may have been killed before it could tell those who append.
+    if (const auto topic = trash.open_directory(name)) {
+      if (const auto file = load_topic_file(*topic)) mark_deleted(*topic, *file, data_dir.lock_timeout());
+    }
+    TRY(trash.remove_tree(name));
+  }
   return trash;
 }
 
@@ -117,7 +139,7 @@ Result<void> Topic::reopen_state() {
 
 bool Topic::deleted() const {
   // The rename is what deletes; the mark, made a moment later, is for those who wait.
-  return (state_ && state_->deleted()) || !directory_.still_in(topics_, name_);
+  return marked_deleted() || !directory_.still_in(topics_, name_);
 }
 
 Result<void> Topic::check_alive() const {
@@ -199,20 +221,7 @@ Result<void> delete_topic(const DataDir& data_dir, std::string_view name) {
   TRY(topics.rename(name, trash, to_string(id)));
   TRY(topics.sync());
   TRY(trash.sync());
-  if (file) {
-    if (const auto state = TopicState::open_existing(directory, id, file->settings.partitions, true)) {
-      for (PartitionId p{0}; p.value < file->settings.partitions; p += 1) {
-        const auto partition = directory.open_directory(partition_directory_name(p));
-        if (!partition) continue;
-        // Whoever appends holds this lock: behind it, every appender sees the mark.
-        const auto append_lock = DirectoryLock::acquire(*partition, data_dir.lock_timeout());
-        state->header().deleted.store(1, std::memory_order_release);
-        wake_all(state->page(p).wake);
-      }
-      state->header().deleted.store(1, std::memory_order_release);
-      wake_all(state->header().wake);
-    }
-  }
+  if (file) mark_deleted(directory, *file, data_dir.lock_timeout());
   return trash.remove_tree(to_string(id));
 }
 

@@ -44,6 +44,8 @@ class Topic {
 
   // Whether the topic has been deleted since it was opened.
   bool deleted() const;
+  // Whether its deletion was marked in the state file, which a deleter that dies may not come to. Costs nothing.
+  bool marked_deleted() const { return state_ && state_->deleted(); }
   // not_found when it has.
   Result<void> check_alive() const;
   // Whether the state file at its path still is the one that is open.

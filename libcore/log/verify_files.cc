@@ -226,8 +226,8 @@ Result<void> verify_root(Verification& verification, const DataDir& data_dir) {
   if (!has_id)
     verification.report(scope.note(path, "there is no id of 32 hexadecimal digits in it", "nothing depends on it"));
 
-  constexpr std::array<std::string_view, 6> kKnown = {kDataDirFile,    kTopicsDirectory, kGroupsDirectory,
-                                                      kTrashDirectory, "lock",           "lost+found"};
+  constexpr std::array<std::string_view, 7> kKnown = {
+      kDataDirFile, kTopicsDirectory, kGroupsDirectory, kTrashDirectory, kStoresDirectory, "lock", "lost+found"};
   TRY(verify_names(verification, scope, root,
                    [&](std::string_view name) { return std::ranges::find(kKnown, name) != kKnown.end(); }));
   if (const auto topics = root.open_directory(kTopicsDirectory)) {

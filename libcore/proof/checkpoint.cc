@@ -14,6 +14,8 @@
 #include <utility>
 #include <vector>
 
+#include "leat/base/base64.h"
+
 namespace leat {
 namespace {
 
@@ -23,44 +25,6 @@ constexpr std::byte kEd25519{1};  // the algorithm, in key ids and in key texts
 constexpr std::size_t kSignatureBytes = 64;
 constexpr std::size_t kSignaturesMax = 100;  // Go's limit
 constexpr std::uint64_t kSizeMax = std::numeric_limits<std::int64_t>::max();
-
-// base64
-
-constexpr std::string_view kBase64Digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-std::string to_base64(Bytes bytes) {
-  std::string text;
-  text.reserve((bytes.size() + 2) / 3 * 4);
-  for (std::size_t at = 0; at < bytes.size(); at += 3) {
-    const std::size_t count = std::min<std::size_t>(bytes.size() - at, 3);
-    std::uint32_t bits = 0;
-    for (std::size_t i = 0; i < 3; ++i)
-      bits = bits << 8 | (i < count ? std::to_integer<std::uint32_t>(bytes[at + i]) : 0);
-    for (std::size_t i = 0; i < 4; ++i) text += i <= count ? kBase64Digits[bits >> (18 - 6 * i) & 63] : '=';
-  }
-  return text;
-}
-
-// nullopt for anything that to_base64 does not write.
-std::optional<std::vector<std::byte>> from_base64(std::string_view text) {
-  if (text.size() % 4 != 0) return std::nullopt;
-  std::vector<std::byte> bytes;
-  bytes.reserve(text.size() / 4 * 3);
-  for (std::size_t at = 0; at < text.size(); at += 4) {
-    std::string_view four = text.substr(at, 4);
-    const bool is_last = at + 4 == text.size();
-    for (int padding = 0; padding < 2 && is_last && four.ends_with('='); ++padding) four.remove_suffix(1);
-    std::uint32_t bits = 0;
-    for (std::size_t i = 0; i < 4; ++i) {
-      const std::size_t digit = i < four.size() ? kBase64Digits.find(four[i]) : 0;
-      if (digit == std::string_view::npos) return std::nullopt;
-      bits = bits << 6 | static_cast<std::uint32_t>(digit);
-    }
-    if ((four.size() == 2 && (bits & 0xffff) != 0) || (four.size() == 3 && (bits & 0xff) != 0)) return std::nullopt;
-    for (std::size_t i = 0; i + 1 < four.size(); ++i) bytes.push_back(static_cast<std::byte>(bits >> (16 - 8 * i)));
-  }
-  return bytes;
-}
 
 // Characters
 
@@ -206,7 +170,7 @@ struct KeyText {
 std::string to_text(const KeyText& key) {
   std::vector<std::byte> data{kEd25519};
   std::ranges::copy(key.data, std::back_inserter(data));
-  return fmt::format("{}+{:08x}+{}", key.name, key.id, to_base64(data));
+  return fmt::format("{}+{:08x}+{}", key.name, key.id, encode_base64(as_text(data)));
 }
 
 Result<KeyText> parse_key(std::string_view what, std::string_view text) {
@@ -221,12 +185,12 @@ Result<KeyText> parse_key(std::string_view what, std::string_view text) {
   const auto [end, fault] = std::from_chars(id.data(), id.data() + id.size(), key.id, 16);
   if (fault != std::errc{} || end != id.data() + id.size() || id != fmt::format("{:08x}", key.id))
     return bad("its id is not 8 lower-case hexadecimal digits");
-  const auto data = from_base64(text.substr(id_end + 1));
+  const auto data = decode_base64(text.substr(id_end + 1));
   if (!data) return bad("its data is not base64");
-  if (data->empty() || data->front() != kEd25519) return bad("it is not of the type Ed25519");
+  if (data->empty() || static_cast<std::byte>(data->front()) != kEd25519) return bad("it is not of the type Ed25519");
   if (data->size() != 1 + key.data.size())
     return bad(fmt::format("it has {} bytes, not {}", data->size() - 1, key.data.size()));
-  std::copy(data->begin() + 1, data->end(), key.data.begin());
+  std::ranges::copy(as_bytes(*data).subspan(1), key.data.begin());
   return key;
 }
 
@@ -268,11 +232,13 @@ Result<SignatureLine> parse_signature(std::size_t number, std::string_view line)
   parsed.name = line.substr(0, space);
   if (const char* const fault = name_fault(parsed.name); fault != nullptr)
     return bad_line(number, fmt::format("the key's name {}", fault));
-  auto data = from_base64(line.substr(space + 1));
-  if (!data) return bad_line(number, "the signature is not base64");
-  if (data->size() <= sizeof parsed.id) return bad_line(number, "the signature is too short");
-  parsed.id = load_be<std::uint32_t>(data->data());
-  parsed.signature.assign(data->begin() + sizeof parsed.id, data->end());
+  const auto text = decode_base64(line.substr(space + 1));
+  if (!text) return bad_line(number, "the signature is not base64");
+  const Bytes data = as_bytes(*text);
+  if (data.size() <= sizeof parsed.id) return bad_line(number, "the signature is too short");
+  parsed.id = load_be<std::uint32_t>(data.data());
+  const Bytes signature = data.subspan(sizeof parsed.id);
+  parsed.signature.assign(signature.begin(), signature.end());
   return parsed;
 }
 
@@ -315,11 +281,11 @@ Result<Checkpoint> parse_checkpoint_text(std::string_view text) {
   checkpoint.origin = take_line(text);
   if (checkpoint.origin.empty()) return bad_line(1, "the origin is empty");
   checkpoint.size = TRY(parse_tree_size(2, take_line(text)));
-  const auto root = from_base64(take_line(text));
+  const auto root = decode_base64(take_line(text));
   if (!root) return bad_line(3, "the root is not base64");
   if (root->size() != checkpoint.root.size())
     return bad_line(3, fmt::format("the root has {} bytes, not {}", root->size(), checkpoint.root.size()));
-  std::ranges::copy(*root, checkpoint.root.begin());
+  std::ranges::copy(as_bytes(*root), checkpoint.root.begin());
   for (std::size_t number = 4; !text.empty(); ++number) {
     if (take_line(text).empty()) return bad_line(number, "an empty line in the text");
   }
@@ -370,7 +336,8 @@ Result<VerifierKey> parse_verifier_key(std::string_view text) {
 }
 
 std::string checkpoint_text(const Checkpoint& checkpoint) {
-  std::string text = fmt::format("{}\n{}\n{}\n", checkpoint.origin, checkpoint.size, to_base64(checkpoint.root));
+  std::string text =
+      fmt::format("{}\n{}\n{}\n", checkpoint.origin, checkpoint.size, encode_base64(as_text(checkpoint.root)));
   ASSERT(parse_checkpoint(text) == checkpoint);
   return text;
 }
@@ -383,7 +350,7 @@ Result<std::string> sign_note(std::string_view text, const SigningKey& key) {
   std::array<std::byte, sizeof key.id + kSignatureBytes> data{};
   store_be(data.data(), key.id);
   std::ranges::copy(signature, data.begin() + sizeof key.id);
-  return fmt::format("{}\n{}{} {}\n", text, kSignaturePrefix, key.name, to_base64(data));
+  return fmt::format("{}\n{}{} {}\n", text, kSignaturePrefix, key.name, encode_base64(as_text(data)));
 }
 
 Result<Checkpoint> parse_checkpoint(std::string_view note) {

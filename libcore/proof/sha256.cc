@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "leat/base/error.h"
+#include "leat/base/hex.h"
 #include "leat/proof/sha256_kernels.h"
 
 namespace leat {
@@ -49,21 +50,17 @@ const Engine& engine() {
   return chosen;
 }
 
-// What follows the whole blocks of a message: its last bytes, a one bit, zeros and the message's length in bits.
-struct Tail {
-  // Sets it, and says how many blocks it is.
-  std::size_t fill(Bytes message) {
-    const std::size_t rest = message.size() % kBlock;
-    const std::size_t blocks = rest + 9 > kBlock ? 2 : 1;
-    std::memset(bytes, 0, blocks * kBlock);
-    if (rest != 0) std::memcpy(bytes, message.data() + (message.size() - rest), rest);
-    bytes[rest] = std::byte{0x80};
-    store_be(bytes + blocks * kBlock - 8, static_cast<std::uint64_t>(message.size()) * 8);
-    return blocks;
-  }
+// How many bytes a message becomes: a one bit behind it, zeros, and its length in bits, up to a whole block.
+constexpr std::size_t padded_size(std::size_t size) {
+  return (size + 9 + kBlock - 1) / kBlock * kBlock;
+}
 
-  alignas(64) std::byte bytes[2 * kBlock];
-};
+// Pads the message whose last, unfinished block lies at the start of `to`: what is behind it up to the end.
+void pad(std::span<std::byte> to, std::size_t rest, std::size_t message_size) {
+  to[rest] = std::byte{0x80};
+  std::memset(to.data() + rest + 1, 0, to.size() - rest - 1 - sizeof(std::uint64_t));
+  store_be(to.data() + to.size() - sizeof(std::uint64_t), static_cast<std::uint64_t>(message_size) * 8);
+}
 
 // The states of some lanes, word by word as the compression functions want them.
 struct States {
@@ -86,19 +83,23 @@ Hash hash_one(Sha256Compress compress, Bytes message) {
   States state(1);
   state.begin(0);
   const std::byte* at = message.data();
+  const std::size_t rest = message.size() % kBlock;
   if (message.size() >= kBlock) compress(state.words, &at, message.size() / kBlock);
-  Tail tail;
-  const std::size_t tail_blocks = tail.fill(message);
-  at = tail.bytes;
-  compress(state.words, &at, tail_blocks);
+  std::byte room[2 * kBlock];
+  const std::span<std::byte> tail = std::span(room).first(padded_size(rest));
+  if (rest != 0) std::memcpy(room, message.data() + (message.size() - rest), rest);
+  pad(tail, rest, message.size());
+  at = room;
+  compress(state.words, &at, tail.size() / kBlock);
   return state.hash(0);
 }
 
-// Shares messages out to the lanes of an engine.
+// Shares padded messages out to the lanes of an engine.
 class Sharing {
  public:
-  Sharing(const Engine& engine, std::span<const Bytes> messages, std::span<Hash> hashes)
-      : engine_(engine), messages_(messages), hashes_(hashes), states_(engine.lanes) {}
+  // Message i ends at ends[i] of `bytes`, and begins where the one before it ends.
+  Sharing(const Engine& engine, Bytes bytes, std::span<const std::size_t> ends, std::span<Hash> hashes)
+      : engine_(engine), bytes_(bytes), ends_(ends), hashes_(hashes), states_(engine.lanes) {}
 
   // At least as many messages as lanes_min.
   void run() {
@@ -111,39 +112,28 @@ class Sharing {
 
  private:
   struct Lane {
-    std::size_t blocks = 0;  // that lie at the lane's place in at_; 0 when idle
+    std::size_t blocks = 0;  // that are left, at the lane's place in at_; 0 when idle
     std::size_t message = 0;
-    bool in_tail = false;
-    std::size_t tail_blocks = 0;
-    Tail tail;
   };
+
+  std::size_t begin_of(std::size_t message) const { return message == 0 ? 0 : ends_[message - 1]; }
 
   // Gives the lane the next message, or nothing.
   void begin_next(std::size_t lane) {
     Lane& to = lanes_[lane];
-    if (next_ == messages_.size()) {
+    if (next_ == ends_.size()) {
       to.blocks = 0;
       return;
     }
     to.message = next_++;
     ++busy_;
-    const Bytes message = messages_[to.message];
     states_.begin(lane);
-    to.tail_blocks = to.tail.fill(message);
-    at_[lane] = message.data();
-    to.blocks = message.size() / kBlock;
-    to.in_tail = false;
-    if (to.blocks == 0) enter_tail(lane);
+    const std::size_t begin = begin_of(to.message);
+    at_[lane] = bytes_.data() + begin;
+    to.blocks = (ends_[to.message] - begin) / kBlock;
   }
 
-  void enter_tail(std::size_t lane) {
-    Lane& to = lanes_[lane];
-    to.in_tail = true;
-    to.blocks = to.tail_blocks;
-    at_[lane] = to.tail.bytes;
-  }
-
-  // As many blocks as each lane has in one piece.
+  // As many blocks as each lane has left.
   void step() {
     std::size_t count = SIZE_MAX;
     std::size_t shortest = 0;
@@ -163,10 +153,6 @@ class Sharing {
       at_[lane] += count * kBlock;
       of.blocks -= count;
       if (of.blocks != 0) continue;
-      if (!of.in_tail) {
-        enter_tail(lane);
-        continue;
-      }
       hashes_[of.message] = states_.hash(lane);
       --busy_;
       begin_next(lane);
@@ -177,15 +163,12 @@ class Sharing {
     States state(1);
     for (std::size_t w = 0; w < 8; ++w) state.words[w] = states_.words[w * engine_.lanes + lane];
     engine_.one(state.words, &at_[lane], lanes_[lane].blocks);
-    if (!lanes_[lane].in_tail) {
-      enter_tail(lane);
-      engine_.one(state.words, &at_[lane], lanes_[lane].blocks);
-    }
     hashes_[lanes_[lane].message] = state.hash(0);
   }
 
   const Engine& engine_;
-  std::span<const Bytes> messages_;
+  Bytes bytes_;
+  std::span<const std::size_t> ends_;
   std::span<Hash> hashes_;
   States states_;
   std::array<const std::byte*, kSha256LanesMax> at_{};
@@ -194,13 +177,21 @@ class Sharing {
   std::size_t busy_ = 0;
 };
 
-void hash_many(const Engine& engine, std::span<const Bytes> messages, std::span<Hash> hashes) {
-  ASSERT(messages.size() == hashes.size());
-  if (messages.size() >= engine.lanes_min && engine.lanes > 1) {
-    Sharing(engine, messages, hashes).run();
+void hash_messages(const Engine& engine, Bytes bytes, std::span<const std::size_t> ends, std::span<Hash> hashes) {
+  ASSERT(ends.size() == hashes.size());
+  if (ends.size() >= engine.lanes_min && engine.lanes > 1) {
+    Sharing(engine, bytes, ends, hashes).run();
     return;
   }
-  for (std::size_t i = 0; i < messages.size(); ++i) hashes[i] = hash_one(engine.one, messages[i]);
+  const std::byte* at = bytes.data();
+  for (std::size_t i = 0; i < ends.size(); ++i) {
+    States state(1);
+    state.begin(0);
+    const std::byte* const end = bytes.data() + ends[i];
+    engine.one(state.words, &at, static_cast<std::size_t>(end - at) / kBlock);
+    hashes[i] = state.hash(0);
+    at = end;
+  }
 }
 
 // Two blocks: 0x01, two hashes, and padding that is always the same.
@@ -266,13 +257,6 @@ inline void sixteen_rounds(std::uint32_t* v, std::uint32_t* w, const std::uint32
   (one_round<kRound, kExtend>(v, w, k), ...);
 }
 
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
 }  // namespace
 
 void sha256_compress_portable(std::uint32_t* state, const std::byte* const* blocks, std::size_t count) {
@@ -335,12 +319,22 @@ Hash sha256(Bytes message) {
   return hash_one(engine().one, message);
 }
 
-void sha256_many(std::span<const Bytes> messages, std::span<Hash> hashes) {
-  hash_many(engine(), messages, hashes);
+std::byte* Sha256Messages::add(std::size_t size) {
+  const std::size_t begin = ends_.empty() ? 0 : ends_.back();
+  const std::size_t end = begin + padded_size(size);
+  if (end > bytes_.size()) bytes_.resize(std::max(end, 2 * bytes_.size()));
+  ends_.push_back(end);
+  const std::size_t whole = size / kBlock * kBlock;
+  pad(std::span(bytes_).first(end).subspan(begin + whole), size - whole, size);
+  return bytes_.data() + begin;
 }
-void sha256_many(Sha256Kind kind, std::span<const Bytes> messages, std::span<Hash> hashes) {
+
+void Sha256Messages::hash(std::span<Hash> hashes) const {
+  hash_messages(engine(), bytes_, ends_, hashes);
+}
+void Sha256Messages::hash(Sha256Kind kind, std::span<Hash> hashes) const {
   ASSERT(sha256_supports(kind));
-  hash_many(engine_of(kind), messages, hashes);
+  hash_messages(engine_of(kind), bytes_, ends_, hashes);
 }
 
 void hash_pairs(std::span<const Hash> children, std::span<Hash> parents) {
@@ -349,17 +343,6 @@ void hash_pairs(std::span<const Hash> children, std::span<Hash> parents) {
 void hash_pairs(Sha256Kind kind, std::span<const Hash> children, std::span<Hash> parents) {
   ASSERT(sha256_supports(kind));
   hash_all_pairs(engine_of(kind), children, parents);
-}
-
-std::string to_hex(const Hash& hash) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string text;
-  text.reserve(2 * hash.size());
-  for (const std::byte byte : hash) {
-    text += kDigits[std::to_integer<std::size_t>(byte >> 4)];
-    text += kDigits[std::to_integer<std::size_t>(byte & std::byte{15})];
-  }
-  return text;
 }
 
 std::optional<Hash> parse_hash(std::string_view hex) {

@@ -11,6 +11,10 @@ from contest import Contest, Contestant
 SIZE = 100
 CREW = 8
 COMMIT_SLOT = 32
+# Limits that goals name.
+PREALLOCATED = "the same, preallocated"
+GROUP_COMMIT = "write, one fdatasync for all that wait"
+ONE_SHOT = "open, append, fdatasync, exit"
 
 
 def limit(bench, what, *arguments):
@@ -78,7 +82,7 @@ def single_stage(bench):
     call = functools.partial
     yield [
         Contestant("append + fdatasync", "limit", SYNCED, call(limit, bench, "append", count, SIZE)),
-        Contestant("the same, preallocated", "limit", SYNCED, call(limit, bench, "preallocated", count, SIZE)),
+        Contestant(PREALLOCATED, "limit", SYNCED, call(limit, bench, "preallocated", count, SIZE)),
         Contestant("leat", "leat", SYNCED, call(embedded, bench, "single", count, SIZE)),
         Contestant("leat produce, a line and its receipt", "leat", SYNCED, call(command_line_by_line, bench, count)),
         *peers(bench, "single", count, SIZE),
@@ -91,6 +95,7 @@ def writers_stage(bench):
     call = functools.partial
     yield [
         Contestant("lock over write and fdatasync", "limit", SYNCED, call(limit, bench, "lock", CREW, count, SIZE)),
+        Contestant(GROUP_COMMIT, "limit", SYNCED, call(limit, bench, "group", CREW, count, SIZE)),
         Contestant("leat", "leat", SYNCED, call(embedded, bench, "writers", CREW, count, SIZE)),
         *peers(bench, "writers", CREW, count, SIZE),
     ]
@@ -157,7 +162,7 @@ def one_shot_stage(bench):
         place = stack.enter_context(topic(bench))
         file = os.path.join(stack.enter_context(bench.fresh()), "file")
         yield [
-            Contestant("open, append, fdatasync, exit", "limit", SYNCED, call(one_shot, bench, bench.programs["one_shot"], file)),
+            Contestant(ONE_SHOT, "limit", SYNCED, call(one_shot, bench, bench.programs["one_shot"], file)),
             Contestant("leat produce", "leat", SYNCED, call(one_shot, bench, bench.leat_path, "-D", place, "produce", "t",
                                                             count=call(bench.records, place))),
             *one_shot_peers(bench, stack),

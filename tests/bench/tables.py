@@ -2,6 +2,8 @@
 
 import statistics
 
+from goals import REASONS, is_beyond_the_limit
+
 
 def number(value):
     """Three or four figures that count."""
@@ -22,7 +24,13 @@ def goal_rows(results):
     for verdict in results["goals"]:
         spread = f"{number(verdict['lowest'])} - {number(verdict['highest'])}"
         yield (verdict["goal"], bound_text(verdict), f"{number(verdict['value'])} {verdict['unit']}", spread,
-               "met" if verdict["met"] else "MISSED")
+               f"{number(verdict['limit'])} {verdict['unit']}" if "limit" in verdict else "", verdict_text(verdict))
+
+
+def verdict_text(verdict):
+    if verdict["met"]:
+        return "met"
+    return "beyond the limit" if is_beyond_the_limit(verdict) else "MISSED"
 
 
 def contest_rows(contest):
@@ -39,7 +47,7 @@ def contest_rows(contest):
                f"{memory / 1024:.1f}" if memory else "")
 
 
-GOAL_HEADS = ("goal", "bound", "measured", "lowest - highest", "")
+GOAL_HEADS = ("goal", "bound", "measured", "lowest - highest", "limit", "")
 CONTEST_HEADS = ("", "durable", "median", "lowest - highest", "x leat", "peak MiB")
 
 
@@ -68,7 +76,15 @@ def machine_rows(results):
 
 def goals_text(results):
     missed = sum(not verdict["met"] for verdict in results["goals"])
-    return text_table(GOAL_HEADS, goal_rows(results)) + f"\n\n  {len(results['goals']) - missed} met, {missed} missed\n"
+    beyond = sum(map(is_beyond_the_limit, results["goals"]))
+    return (text_table(GOAL_HEADS, goal_rows(results)) +
+            f"\n\n  {len(results['goals']) - missed} met, {missed - beyond} missed, {beyond} beyond what the limit reaches\n")
+
+
+def reasons(results):
+    """A paragraph for each goal that was missed, as far as the reason is known."""
+    missed = [verdict["goal"] for verdict in results["goals"] if not verdict["met"]]
+    return [f"* **{goal}**: {REASONS.get(goal, 'not looked into yet.')}" for goal in missed]
 
 
 def text(results):
@@ -102,7 +118,10 @@ rounds.
 def markdown(results):
     parts = [FOREWORD, "## Machine", markdown_table(("", ""), machine_rows(results)),
              "## To repeat", "```sh\n" + "\n".join(results["commands"]) + "\n```",
-             "## To reach", markdown_table(GOAL_HEADS, goal_rows(results)), "## Charts"]
+             "## To reach", markdown_table(GOAL_HEADS, goal_rows(results))]
+    if reasons(results):
+        parts += ["### What was missed, and why", "\n".join(reasons(results))]
+    parts.append("## Charts")
     parts += [f"![{name}]({name}.svg)" for name in results["charts"]]
     parts.append("## Contests")
     for contest in results["contests"]:

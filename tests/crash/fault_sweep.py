@@ -4,6 +4,7 @@
     tests/crash/fault_sweep.py [SWEEP...] [--seconds N] [--only WORD] [--seed N] [--results FILE] [--self-test]
 
     kill    SIGKILL at each system call that others could see, one run each
+    serve   the same of `leat store serve`
     error   EIO, ENOSPC and EINTR at each I/O call, once and (EIO, ENOSPC) from then on
     torn    the active segment cut at each byte, with the page of then, an older one, and none
     limit   a file size limit at each byte (short writes, then EFBIG) in place of a full disk
@@ -28,6 +29,7 @@ import time
 
 import disk_model
 import results
+from store_command import served
 from writing_commands import COMMANDS, LINES, Outcome, Place, Wrong, expect, joined, shuffled
 
 from processes import strace_works
@@ -37,11 +39,11 @@ SKIPPED = 77
 UNSEEN = set("""execve brk arch_prctl set_tid_address set_robust_list rseq prlimit64 readlinkat readlink getrandom mprotect
     rt_sigaction rt_sigprocmask sigaltstack uname munmap read pread64 newfstatat fstat statx lseek ioctl poll getpid gettid
     getcwd getdents64 exit_group exit clock_gettime sched_yield madvise sched_getaffinity geteuid getuid umask fstatfs dup
-    fadvise64 access faccessat faccessat2 restart_syscall clock_nanosleep nanosleep epoll_wait ppoll sysinfo tgkill""".split())
+    fadvise64 membarrier access faccessat faccessat2 restart_syscall clock_nanosleep nanosleep epoll_wait ppoll sysinfo tgkill""".split())
 # What is not I/O, or what the run-time library does before main.
 NO_ERRORS = set("""execve brk arch_prctl set_tid_address set_robust_list rseq getrandom mprotect mmap munmap madvise rt_sigaction
     rt_sigprocmask sigaltstack exit_group exit futex clone clone3 getpid gettid geteuid getuid sched_yield sched_getaffinity
-    restart_syscall clock_nanosleep nanosleep tgkill uname umask close prlimit64 readlink ioctl poll ppoll sysinfo""".split())
+    restart_syscall clock_nanosleep nanosleep tgkill uname umask close membarrier prlimit64 readlink ioctl poll ppoll sysinfo""".split())
 # Statuses of cli.md that say that something could not be done.
 HONEST = {1, 65, 66, 69, 73, 74, 75, 77, 78}
 
@@ -92,11 +94,16 @@ class Sweep:
                           again + (f" --seconds {self.options.seconds:g}" if self.options.seconds else ""))
 
 
-def calls(directory, command):
-    """{system call: how many times the command makes it}"""
+def on_file(place, file):
+    """What restricts strace to the calls on a file, by whichever name."""
+    return ["-P", os.path.join(place.directory, file), "-P", os.path.basename(file)] if file else []
+
+
+def calls(directory, command, file=None):
+    """{system call: how many times the command makes it}, or makes it on a file."""
     place = Place(os.path.join(directory, "counted"))
     log = os.path.join(directory, "calls")
-    place.attempt(command, ["strace", "-f", "-qq", "-o", log])
+    place.attempt(command, ["strace", "-f", "-qq", "-o", log, *on_file(place, file)])
     counts = collections.Counter()
     with open(log, encoding="utf-8", errors="replace") as file:
         for line in file:
@@ -105,10 +112,10 @@ def calls(directory, command):
     return counts
 
 
-def injected(place, command, injections):
+def injected(place, command, injections, file=None):
     """The outcome of the command with those faults, and whether strace has injected any."""
     log = place.directory + ".log"
-    prefix = ["strace", "-f", "-qq", "-o", log, *(part for i in injections for part in ("-e", f"inject={i}"))]
+    prefix = ["strace", "-f", "-qq", "-o", log, *on_file(place, file), *(part for i in injections for part in ("-e", f"inject={i}"))]
     outcome = place.attempt(command, prefix)
     with open(log, encoding="utf-8", errors="replace") as file:
         return outcome, "(INJECTED)" in file.read()
@@ -123,15 +130,21 @@ def check_honest(command, outcome, mute=False):
         expect(mute or "leat: error:" in said, f"{command}: status {status} without a message: {said!r}")
 
 
-def kill_points(directory, options):
-    def point(command, call, n):
+def kill_points(directory, options, commands=COMMANDS):
+    def point(command, file, call, n):
         def run(place):
-            outcome, _ = injected(place, command, [f"{call}:signal=KILL:when={n}"])
+            outcome, _ = injected(place, command, [f"{call}:signal=KILL:when={n}"], file)
             finish(place, command, outcome)
             return outcome.status in (-9, 137)
-        return Point(f"{command}, killed at {call} number {n}", run)
-    return [point(command, call, n) for command in chosen(options) for call, times in sorted(calls(directory, command).items())
-            if call not in UNSEEN for n in range(1, times + 1)]
+        return Point(f"{command}, killed at {call} number {n}" + (f" of {file}" if file else ""), run)
+    return [point(command, file, call, n) for command in chosen(options, commands)
+            for file in (None, *command.watched)
+            for call, times in sorted(calls(directory, command, file).items())
+            if call not in UNSEEN | command.unseen for n in range(1, times + 1)]
+
+
+def serve_points(directory, options):
+    return kill_points(directory, options, served())
 
 
 def finish(place, command, outcome):
@@ -247,12 +260,12 @@ def torn_points(directory, options):
 
 
 # name: (row of the scorecard, its points)
-SWEEPS = {"kill": (1, kill_points), "torn": (2, torn_points), "error": (5, error_points), "limit": (7, limit_points),
-          "memory": (8, memory_points)}
+SWEEPS = {"kill": (1, kill_points), "serve": (1, serve_points), "torn": (2, torn_points), "error": (5, error_points),
+          "limit": (7, limit_points), "memory": (8, memory_points)}
 
 
-def chosen(options):
-    return [command for command in COMMANDS if not options.only or options.only in str(command)]
+def chosen(options, commands=COMMANDS):
+    return [command for command in commands if not options.only or options.only in str(command)]
 
 
 # ---- proof that it can fail
@@ -306,6 +319,10 @@ def self_test(directory, options):
     finds("a compacted key that is gone", by_word["produce latest"], as_before, Outcome(74, "latest 0 5\n", "leat: error: x"))
     finds("a log cut behind its receipts", by_word["produce old"], shorter)
     finds("a topic beside it damaged", by_word["create"], flipped)
+    for store in served():
+        finds("a store that shows what its changelog does not hold", store, lambda place: as_before(place, store))
+        finds("a store that has lost its changelog's last records", store,
+              lambda place: place.leat("topic", "trim", "s-changelog", "--keep", "3", "--yes"))
     finds("a command that crashes", by_word["create"], nothing, Outcome(-6, "", "terminate called"))
     finds("a command that calls it our bug", by_word["create"], nothing, Outcome(70, "", "leat: error: x"))
     finds("an error without a word", by_word["create"], nothing, Outcome(74, "", ""))
@@ -336,6 +353,9 @@ def main(arguments=None):
         if options.self_test:
             return 0 if self_test(directory, options) else 1
         for name in options.sweeps or SWEEPS:
+            if name == "serve" and not served():
+                print("serve: not tried: this build cannot")
+                continue
             row, points = SWEEPS[name]
             sweep = Sweep(name, row, options, directory)
             sweep.go(points(directory, options))

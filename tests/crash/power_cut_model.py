@@ -509,7 +509,7 @@ def self_test(directory, options):
             tally.violations.append(("", 0, str(found)))
         finally:
             undo()
-        hit = [kind for _, _, kind in tally.violations if wrong in kind]
+        hit = [kind for _, _, kind in tally.violations if any(words in kind for words in wrong.split("|"))]
         verdict = f"found: {hit[0][:90]}" if hit else f"NOT FOUND {tally.violations[:1]}"
         print(f"   {name}: {verdict} ({len(tally.violations)} of {tally.states} states)", flush=True)
         if not hit:
@@ -547,7 +547,8 @@ def self_test(directory, options):
     finds("files never synced", "acknowledged", "append", lambda run: no_sync_of(disk_model.FileNode))
     finds("directories never synced", "is not there", "create", lambda run: no_sync_of(disk_model.DirectoryNode))
     finds("directories never synced at a roll", "acknowledged", "roll", lambda run: no_sync_of(disk_model.DirectoryNode))
-    finds("receipts before the sync", "acknowledged", "append", acknowledged_early)
+    # A record that was promised too early is missing, or, once another has its place, its offset is given out again.
+    finds("receipts before the sync", "acknowledged|is given twice", "append", acknowledged_early)
     finds("a flipped bit", "", "append", damaged)
     finds("an offset file never synced", "next offset", "commit", lambda run: no_sync_of(disk_model.FileNode))
     finds("a write the model misses", "the model's directory is not the real one", "append",

@@ -132,6 +132,9 @@ class Library:
             file.write(PROGRAM)
         libraries = [os.path.join(BUILD, "libcore/libleat.a"), "-lsodium", "-lfmt", "-llz4", "-lzstd", "-lpthread"]
         includes = os.path.join(BUILD, "include")
+        # What the library was built with is part of what it is linked with.
+        flags = {"asan": ["-fsanitize=address,undefined"], "tsan": ["-fsanitize=thread"], "coverage": ["--coverage"]}
+        libraries += flags.get(os.environ.get("LEAT_SANITIZER"), [])
         subprocess.run(["g++", "-std=c++2b", "-O1", "-I", includes, source, *libraries, "-o", self.program], check=True,
                        env={**os.environ, "TMPDIR": directory})
         choice = random.Random(options.seed)

@@ -59,6 +59,7 @@ LINES = {
     34: ("headers that claim 4 GiB, decompression bombs", "memory stays under the cap"),
     35: ("escape sequences in records", "escaped on a terminal, exact in a pipe"),
     36: ("umask 0; secrets", "0600 and 0700; secrets nowhere to be seen"),
+    37: ("HTTP: malformed, ambiguous, oversized, slow requests", "refused or closed; memory and descriptors bounded"),
 }
 
 

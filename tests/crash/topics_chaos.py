@@ -294,6 +294,8 @@ class Round:
         return process.returncode
 
     def there(self):
+        if not os.path.exists(os.path.join(os.environ["LEAT_DATA_DIR"], "leat.toml")):
+            return False  # the first create was killed before the directory was one
         return TOPIC in leat("topic", "list", "--names").decode().split()
 
     def create(self):

@@ -46,6 +46,7 @@ class Sweep:
 SWEEPS = [
     Sweep("seeded_bugs.py", ["--all"], has_seed=False),
     Sweep("fault_sweep.py", ["kill"]),
+    Sweep("fault_sweep.py", ["serve"]),
     Sweep("fault_sweep.py", ["torn"]),
     Sweep("fault_sweep.py", ["limit"]),
     Sweep("fault_sweep.py", ["memory"]),
@@ -73,6 +74,7 @@ SWEEPS = [
     Sweep("hostile_bytes.py", []),
     Sweep("terminal_escapes.py", []),
     Sweep("file_modes.py", []),
+    Sweep("hostile_http.py", ["--points", "3000"]),
 ]
 
 

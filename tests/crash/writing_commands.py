@@ -21,6 +21,7 @@ from processes import LEAT  # noqa: E402
 
 LINES = [f"line {n}" for n in range(40)]
 LARGE = [f"large {n} ".ljust(16000, "x") for n in range(12)]
+FAR = [f"far {n} ".ljust(2000, "z") for n in range(60)]
 KEYED = [f"k{n % 3}:{n} ".ljust(16000, "y") for n in range(12)]
 PATIENCE_SECONDS = 60
 
@@ -48,7 +49,8 @@ class Outcome:
 
 class Place:
     """A data directory with topics `keep`, `old`, `big` (of three segments) and `latest` (compacted), a consumer c0 of `old` at offset
-    5 and a producer p of `old` that has sent nothing."""
+    5 and a producer p of `old` that has sent nothing. Beside it another one, `source`, with a topic `far` of two partitions and a
+    consumer c1 of it. In arguments, PLACE stands for the directory both are in."""
 
     template = None
 
@@ -73,6 +75,11 @@ class Place:
         self.leat("produce", "big", "--batch-size", "16000", given=joined(LARGE[:10]))
         self.leat("topic", "create", "latest", "--segment-size", "64KiB", "--cleanup", "compact")
         self.leat("produce", "latest", "--key-separator", ":", "--batch-size", "16000", given=joined(KEYED[:5]))
+        source = ("-D", "PLACE/source")
+        self.leat(*source, "topic", "create", "far", "-p", "2", "--segment-size", "64KiB")
+        for first in range(0, len(FAR), 5):
+            self.leat(*source, "produce", "far", "-p", str(first // 5 % 2), given=joined(FAR[first:first + 5]))
+        self.leat(*source, "consume", "far", "-p", "1", "-c", "c1", "-B", "-n", "7")
         disk = disk_model.Disk()
         disk.load(self.directory)
         Place.template = disk.state({})
@@ -81,6 +88,7 @@ class Place:
 
     def run(self, *arguments, prefix=(), given="", patience=PATIENCE_SECONDS, line_by_line=False):
         started = time.monotonic()
+        arguments = [argument.replace("PLACE", self.directory) for argument in arguments]
         try:
             if line_by_line:
                 # Not in the place: that may have no room for it.
@@ -107,6 +115,8 @@ class Place:
         """Runs the command under test, behind `prefix`."""
         command.prepare(self)
         self.before_attempt()
+        if command.drive:
+            return command.drive(self, prefix)
         return self.run(*command.arguments, prefix=prefix, given=command.given, line_by_line=command.line_by_line)
 
     def values(self, topic, *flags):
@@ -236,6 +246,22 @@ def after_consumer_delete(place, outcome):
     expect(len(place.values("old", "-c", "c0")) == 20, "the consumer is not gone")
 
 
+def after_copy(place, outcome):
+    due = {p: [line for n, line in enumerate(FAR) if n // 5 % 2 == p] for p in (0, 1)}
+    for p in (0, 1):
+        there = place.values("far", "-p", str(p)) if "far" in place.names() else []
+        expect(there == due[p][: len(there)], f"partition {p} is not a beginning of what is copied")
+        expect(not outcome.done or there == due[p], "the status is 0, records are missing")
+    stored = place.stored("c1")
+    expect(stored == 6 or stored is None and not outcome.done, f"the consumer has seen {stored}")
+    place.leat(*COPY)
+    for p in (0, 1):
+        expect(place.values("far", "-p", str(p)) == due[p], f"copied again, partition {p} does not hold each record once")
+    expect(place.values("far", "-p", "1", "-c", "c1", "-d") == due[1][7:], "the consumer does not go on where it was")
+    rows = json.loads(place.leat(*COPY, "-O", "json"))
+    expect([row["records"] for row in rows] == [0, 0], "what was copied is copied once more")
+
+
 def damage_two(place):
     """One byte of record 5 of `big`, in a sealed segment, and one of record 8, in the active one."""
     for name, position in ((4, 20000), (8, 9000)):
@@ -266,11 +292,15 @@ class Command:
     given: str = ""
     prepare: object = lambda place: None
     line_by_line: bool = False  # whether each line waits for the receipt of the one before
+    drive: object = None  # (place, prefix) -> Outcome: runs what does not end by itself
+    unseen: frozenset = frozenset()  # system calls of it that are no points of the kill sweep
+    watched: tuple = ()  # files below the place: the calls on each of them are points by themselves (threads count their own)
 
     def __str__(self):
         return "leat " + " ".join(self.arguments) + (" line by line" if self.line_by_line else "")
 
 
+COPY = ["copy", "PLACE/source", "PLACE/data", "-d", "--consumers"]
 COMMANDS = [
     Command(["topic", "create", "new", "-p", "2"], after_create),
     Command(["topic", "delete", "old"], after_delete),
@@ -287,6 +317,7 @@ COMMANDS = [
     Command(["consumer", "seek", "c0", "--to", "2", "--yes"], after_seek),
     Command(["consumer", "delete", "c0"], after_consumer_delete),
     Command(["repair", "big", "--execute", "--yes"], after_repair, prepare=damage_two),
+    Command(COPY, after_copy),
 ]
 
 

@@ -3,9 +3,9 @@
 #include <vector>
 
 #include "leat/log/record.h"
+#include "leat/pipe/json_record.h"
 #include "tests/fuzz/fuzz.h"
 #include "tools/input_framing.h"
-#include "tools/json_record.h"
 #include "tools/json_text.h"
 #include "tools/output.h"
 #include "tools/record_output.h"

@@ -8,6 +8,7 @@
 #include "leat/log/index_watch.h"
 #include "leat/log/segment_index.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/pristine.h"
 
 namespace leat::fuzz {
 namespace {
@@ -23,6 +24,8 @@ struct Segment {
   std::string index;
   std::string time_index;
   bool grows;  // the timestamps never go back
+  PristineFile index_file{index_file_name(kBase), ""};
+  PristineFile time_index_file{time_index_file_name(kBase), ""};
 
   std::int64_t bytes() const {
     return batches.back().position + static_cast<std::int64_t>(batches.back().header.total_bytes());
@@ -55,9 +58,9 @@ Segment make_segment(const std::string& path, const std::vector<std::int64_t>& t
   return made;
 }
 
-const std::vector<Segment>& segments() {
+std::vector<Segment>& segments() {
   static const Scratch scratch;
-  static const std::vector<Segment> all = [] {
+  static std::vector<Segment> all = [] {
     std::vector<Segment> made;
     made.push_back(make_segment(scratch / "growing", {1, 2, 3, 5, 5, 8, 9, 10, 20, 30, 31, 50}, 1700));
     made.push_back(make_segment(scratch / "back", {5, 30, 2, 3, 4, 40, 1, 41, 41, 7, 60, 50}, 1700));
@@ -104,15 +107,15 @@ void check_time(const Segment& segment, TimestampMs time, bool believed) {
 }
 
 void check(Source input) {
-  const Segment& segment = segments()[input.byte() % segments().size()];
+  Segment& segment = segments()[input.byte() % segments().size()];
   const Offset offset{kBase.value + input.number<std::int8_t>()};
   const TimestampMs time{input.number<std::int8_t>()};
   const Offset far_offset{input.number<std::int64_t>()};
   const std::uint8_t end_at = input.byte();
   const std::string index = make_index(input, segment.index, kIndexEntryBytes);
   const std::string time_index = make_index(input, segment.time_index, kTimeIndexEntryBytes);
-  write_file(segment.index_path(), index);
-  write_file(segment.time_index_path(), time_index);
+  segment.index_file.set(segment.directory, index);
+  segment.time_index_file.set(segment.directory, time_index);
   const bool only_short = is_beginning(index, segment.index) && is_beginning(time_index, segment.time_index);
   // A batch of that time does stand where an entry says, even one that is no maximum: with times that go back, only
   // entries that were once written are proof.

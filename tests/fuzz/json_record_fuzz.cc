@@ -15,13 +15,12 @@
 
 #include "leat/base/error.h"
 #include "leat/log/record.h"
-#include "tools/envelope.h"
-#include "tools/json_record.h"
+#include "leat/pipe/envelope.h"
+#include "leat/pipe/json_record.h"
 
 namespace {
 
 using namespace leat;
-using namespace leat::tools;
 
 // The text in memory of exactly its size and the byte that may be written over, so that a step outside is seen.
 struct Line {

@@ -15,6 +15,7 @@
 #include "leat/base/error.h"
 #include "leat/proof/merkle.h"
 #include "leat/proof/sha256.h"
+#include "tests/support/hash_messages.h"
 
 namespace leat {
 namespace {
@@ -100,12 +101,10 @@ void hash_any(ByteReader input) {
     std::ranges::copy(taken, memory.back().get());
     messages.emplace_back(memory.back().get(), taken.size());
   }
-  std::vector<Hash> expected(messages.size());
-  sha256_many(Sha256Kind::portable, messages, expected);
+  const std::vector<Hash> expected = test::hash_messages(Sha256Kind::portable, messages);
   for (const Sha256Kind kind : {Sha256Kind::sha_ni, Sha256Kind::avx2, Sha256Kind::avx512}) {
     if (!sha256_supports(kind)) continue;
-    std::vector<Hash> hashes(messages.size());
-    sha256_many(kind, messages, hashes);
+    const std::vector<Hash> hashes = test::hash_messages(kind, messages);
     ASSERT(hashes == expected);
   }
 }

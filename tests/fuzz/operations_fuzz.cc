@@ -20,6 +20,7 @@
 #include "leat/log/topic.h"
 #include "leat/log/verify.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/pristine.h"
 
 namespace leat::fuzz {
 namespace {
@@ -29,7 +30,7 @@ constexpr int kOperationsMax = 40;
 constexpr std::int64_t kRecordsRetained = 5;
 constexpr std::int64_t kFirstProducerId = 100;
 
-// What a topic is like; its directory is emptied for each input.
+// What a topic is like.
 struct Kind {
   const char* name;
   TopicSettings settings;
@@ -53,6 +54,42 @@ const DataDir& data_dir() {
   }();
   return opened;
 }
+
+// A topic of each kind. Its partition is emptied for each input, to what create_topic() made.
+struct Place {
+  explicit Place(const Kind& of) : kind(of) {
+    partition_files.keep(partition, log_file_name(Offset{0}));
+    partition_files.keep(partition, std::string(kStartFile));
+    if (kind.has_producers) must(topic.make_directory(kProducersDirectory));
+  }
+
+  void restore() {
+    must(data_dir().root().remove_tree(kGroupsDirectory));
+    partition_files.restore(partition);
+    state.restore(topic, id, 1);
+  }
+
+  const Kind& kind;
+  Directory topic = must(data_dir().open_topic(kind.name));
+  TopicId id = must(load_topic_file(topic)).id;
+  Directory partition = must(topic.open_directory("0"));
+  PristineDirectory partition_files;
+  PristineState state;
+};
+std::vector<Place>& places() {
+  static std::vector<Place> all = [] {
+    std::vector<Place> made;
+    for (const Kind& kind : kinds()) made.emplace_back(kind);
+    return made;
+  }();
+  return all;
+}
+
+// How many operations there were, which is told at the end.
+struct Operations {
+  ~Operations() { std::fprintf(stderr, "stat::number_of_operations: %llu\n", count); }
+  unsigned long long count = 0;
+};
 
 // The calls on logs that fail at present.
 struct Failing {
@@ -134,12 +171,19 @@ struct Writer {
 
 class Run {
  public:
-  Run(Source input) : input_(input), kind_(kinds()[input_.byte() % kinds().size()]), directory_(reset()) {
+  Run(Source input)
+      : input_(input),
+        place_(places()[input_.byte() % places().size()]),
+        kind_(place_.kind),
+        directory_(place_.partition) {
+    place_.restore();
     Writer::kind = &kind_;
   }
 
   void go() {
+    static Operations operations;
     for (int i = 0; i < kOperationsMax && !input_.empty(); ++i) {
+      ++operations.count;
       step();
       check_files();
     }
@@ -147,20 +191,6 @@ class Run {
   }
 
  private:
-  // An empty partition, made as create_topic() makes it.
-  Directory reset() const {
-    const Directory topic = must(data_dir().open_topic(kind_.name));
-    const TopicFile file = must(load_topic_file(topic));
-    must(topic.remove_tree("0"));
-    must(data_dir().root().remove_tree(kGroupsDirectory));
-    Directory partition = must(topic.make_directory("0"));
-    must(partition.open_file(log_file_name(Offset{0}), OpenMode::create_new));
-    must(create_log_start_file(partition));
-    must(TopicState::create(topic, file.id, 1));
-    if (kind_.has_producers) must(topic.make_directory(kProducersDirectory));
-    return partition;
-  }
-
   void step() {
     switch (input_.byte() % 20) {
       case 0:
@@ -438,7 +468,7 @@ class Run {
 
   // ---- Crashes ----
 
-  std::string state_path() const { return must(data_dir().open_topic(kind_.name)).path_of(kStateFile); }
+  std::string state_path() const { return place_.topic.path_of(kStateFile); }
   std::string log_path() const { return directory_.path_of(log_file_name(Offset{model_.bases.back()})); }
   std::string read_page() const { return read_file(state_path()).substr(kStatePageBytes); }
 
@@ -545,8 +575,9 @@ class Run {
   }
 
   Source input_;
+  Place& place_;
   const Kind& kind_;
-  Directory directory_;
+  const Directory& directory_;
   Model model_;
   std::optional<Writer> writers_[2];
   std::optional<Topic> reading_;

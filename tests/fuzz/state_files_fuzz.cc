@@ -19,6 +19,7 @@
 #include "leat/log/survey.h"
 #include "leat/log/topic.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/pristine.h"
 
 namespace leat::fuzz {
 namespace {
@@ -28,11 +29,7 @@ constexpr int kBatches = 6;
 
 // A data directory with one topic of some records.
 struct Place {
-  Place()
-      : data_dir(must(DataDir::open(scratch / "data", {.create = true, .allow_any_file_system = true}))),
-        topic_path(scratch / "data/topics/t/") {
-    must(create_topic(data_dir, "t", {.partitions = 2}));
-    id = must(Topic::open(data_dir, "t", Topic::Access::read)).id();
+  Place() {
     Topic topic = must(Topic::open(data_dir, "t", Topic::Access::write));
     Partition partition = must(Partition::open(topic, kPartition));
     for (int i = 0; i < kBatches; ++i) {
@@ -44,41 +41,46 @@ struct Place {
       if (i == 2) must(partition.roll());
     }
     end = must(partition.end());
-    const auto keep = [&](std::string name) { files.push_back({name, read_file(partition_path(name))}); };
-    keep(log_file_name(Offset{0}));
-    keep(log_file_name(Offset{3}));
-    keep("start");
-    must(topic.directory().make_directory(kProducersDirectory));
-    must(OffsetsFile::open(data_dir, "g", "t", id, 2, OffsetsFile::Access::write));
-    offsets_path = scratch / "data/groups/g/t/offsets";
-    offsets = read_file(offsets_path);
+    // The active segment with the room that is made for small appends.
+    for (const std::string& name : {log_file_name(Offset{0}), log_file_name(Offset{3}), std::string(kStartFile)})
+      partition_files.keep(partition_directory, name);
+    offsets = must(offsets_directory.read_file("offsets", std::size_t{1} << 20));
   }
 
-  std::string partition_path(const std::string& name) const { return topic_path + "0/" + name; }
+  // The topic, made before it is opened.
+  Directory make_topic() const {
+    must(create_topic(data_dir, "t", {.partitions = 2}));
+    return must(data_dir.open_topic("t"));
+  }
+  Directory make_offsets() const {
+    must(OffsetsFile::open(data_dir, "g", "t", id, 2, OffsetsFile::Access::write));
+    return must(must(must(data_dir.groups()).open_directory("g")).open_directory("t"));
+  }
 
-  // Puts the partition back to what it was.
-  void restore() const {
-    const Directory topic = must(data_dir.open_topic("t"));
-    const Directory partition = must(topic.open_directory("0"));
-    for (const std::string& name : must(partition.list())) {
-      if (std::ranges::none_of(files, [&](const auto& file) { return file.first == name; }))
-        must(partition.remove_tree(name));
-    }
-    for (const auto& [name, content] : files) write_file(partition_path(name), content);
+  void restore() {
+    partition_files.restore(partition_directory);
+    state.restore(topic_directory, id, 2);
   }
 
   Scratch scratch;
-  DataDir data_dir;
-  std::string topic_path;
-  TopicId id{};
+  DataDir data_dir = must(DataDir::open(scratch / "data", {.create = true, .allow_any_file_system = true}));
+  Directory topic_directory = make_topic();
+  TopicId id = must(load_topic_file(topic_directory)).id;
+  Directory partition_directory = must(topic_directory.open_directory("0"));
+  Directory producers_directory = must(topic_directory.make_directory(kProducersDirectory));
+  Directory offsets_directory = make_offsets();
   LogEnd end{};
-  std::vector<std::pair<std::string, std::string>> files;
-  std::string offsets_path;
+  PristineDirectory partition_files;
+  PristineState state;
+  PristineFile start{std::string(kStartFile), ""};
+  PristineFile snapshot{producers_file_name(Offset{3}), ""};
+  PristineFile producer{"n", ""};
+  PristineFile offsets_file{"offsets", ""};
   std::string offsets;
 };
 
-const Place& place() {
-  static const Place made;
+Place& place() {
+  static Place made;
   return made;
 }
 
@@ -145,7 +147,7 @@ void check_offsets_of(const std::string& content) {
 }
 
 void check_offsets(Source input) {
-  const Place& p = place();
+  Place& p = place();
   std::string content = p.offsets;
   const std::uint8_t choice = input.byte();
   if ((choice & 1) != 0) {
@@ -164,7 +166,7 @@ void check_offsets(Source input) {
   const std::string_view anything = input.rest();
   content.replace(std::min<std::size_t>(at % 20800U, content.size()), anything.size(), anything);
   if ((choice & 4) != 0) content.resize(at % (content.size() + 1));
-  write_file(p.offsets_path, content);
+  p.offsets_file.set(p.offsets_directory, content);
   check_offsets_of(content);
 
   auto written = OffsetsFile::open(p.data_dir, "g", "t", p.id, 2, OffsetsFile::Access::write);
@@ -191,15 +193,15 @@ struct StartValue {
 };
 
 void check_start(Source input) {
-  const Place& p = place();
+  Place& p = place();
   std::string content = make_slot<StartValue>(input, {input.number<std::int64_t>()});
   content += make_slot<StartValue>(input, {input.byte()});
   const std::uint8_t size = input.byte();
   const std::string_view anything = input.rest();
   content.replace(std::min<std::size_t>(size, content.size()), anything.size(), anything);
   if (size >= 128) content.resize(size - 128U);
-  write_file(p.partition_path("start"), content);
-  const Directory partition = must(must(p.data_dir.open_topic("t")).open_directory("0"));
+  p.start.set(p.partition_directory, content);
+  const Directory& partition = p.partition_directory;
   const auto expected = slots_in<StartValue>(content, 0);
   const auto start = read_log_start(partition);
   ASSERT(start ? start->value == (expected ? expected->offset : 0) : start.error().code == Code::damaged);
@@ -230,8 +232,8 @@ LogEnd make_end(Source& input) {
 }
 
 // Every record that is handed out is the one that the log holds there.
-void check_readable() {
-  Topic topic = must(Topic::open(place().data_dir, "t", Topic::Access::read));
+void check_readable(Topic& topic) {
+  if (topic.state() == nullptr || !topic.state_is_current()) must(topic.reopen_state());
   auto reader = PartitionReader::open(topic, kPartition, false);
   if (!reader) return;
   const auto range = reader->visible();
@@ -246,55 +248,50 @@ void check_readable() {
   ASSERT(!"more batches than there are");
 }
 
-void check_state(Source input) {
-  const Place& p = place();
+// Writes the input over the page of the partition, and over the header what it asks for.
+void damage_state(Source input) {
   const std::uint8_t choice = input.byte();
   std::string page = make_slot<LogEnd>(input, make_end(input)) + make_slot<LogEnd>(input, make_end(input)) +
                      make_slot<LogEnd>(input, make_end(input)) + make_slot<LogEnd>(input, make_end(input));
   page += input.rest();
-  {
-    // A fresh one, or the header of any bytes.
-    const Directory topic = must(p.data_dir.open_topic("t"));
-    if ((choice & 1) == 0 || !topic.exists(kStateFile)) must(TopicState::create(topic, p.id, 2));
-    const int fd = ::open((p.topic_path + "state").c_str(), O_WRONLY | O_CLOEXEC);
-    ASSERT(fd >= 0);
-    ASSERT(::pwrite(fd, page.data(), std::min<std::size_t>(page.size(), kStatePageBytes), kStatePageBytes) > 0);
-    if ((choice & 2) != 0) ASSERT(::pwrite(fd, page.data(), 8, choice / 4) == 8);
-    if ((choice & 128) != 0) ASSERT(::ftruncate(fd, choice % 64 * 256) == 0);
-    ::close(fd);
-  }
-  check_readable();
-  {
-    Topic topic = must(Topic::open(p.data_dir, "t", Topic::Access::read));
-    must(note_bounds(must(topic.open_partition(kPartition)), topic.state(), kPartition, false));
-  }
-  {
-    Topic topic = must(Topic::open(p.data_dir, "t", Topic::Access::write));
-    if (topic.deleted()) {
-      ::unlink((p.topic_path + "state").c_str());
-      return;
-    }
+  page.resize(std::min(page.size(), kStatePageBytes));
+  const File& file = place().state.file();
+  must(file.write_at(as_bytes(page), kStatePageBytes));
+  if ((choice & 2) != 0) must(file.write_at(as_bytes(page).first(8), choice / 4));
+  if ((choice & 128) != 0) must(file.truncate(choice % 64 * 256));
+}
+
+void check_state(Source input) {
+  Place& p = place();
+  p.restore();
+  damage_state(input);
+  Topic reading = must(Topic::open(p.data_dir, "t", Topic::Access::read));
+  check_readable(reading);
+  must(note_bounds(must(reading.open_partition(kPartition)), reading.state(), kPartition, false));
+  Topic topic = must(Topic::open(p.data_dir, "t", Topic::Access::write));
+  if (!topic.deleted()) {
     Partition partition = must(Partition::open(topic, kPartition));
     const auto end = partition.end();
     ASSERT(end || end.error().code == Code::damaged || end.error().code == Code::io ||
            end.error().code == Code::not_found);
-    check_readable();
+    check_readable(reading);
   }
-  p.restore();
+  // Others open the topic, too.
+  p.state.restore(p.topic_directory, p.id, 2);
 }
 
 // ---- Named producers ----
 
 void check_named_producer(Source input) {
-  const Place& p = place();
-  const std::string path = p.topic_path + "producers/n";
+  Place& p = place();
   const ProducerRouting routing{.partitions = 2};
   const std::array<Offset, 2> ends = {Offset{1}, Offset{2}};
-  const Topic topic = must(Topic::open(p.data_dir, "t", Topic::Access::write));
+  static Topic topic = must(Topic::open(p.data_dir, "t", Topic::Access::write));
+  if (!topic.state_is_current()) must(topic.reopen_state());
   const std::uint8_t choice = input.byte();
-  ::unlink(path.c_str());
+  must(p.producers_directory.unlink(p.producer.name()));
   must(NamedProducer::open(topic, "n", routing, ends));
-  std::string content = read_file(path);
+  std::string content = must(p.producers_directory.read_file(p.producer.name(), 4096));
   const std::string slots =
       make_slot<StartValue>(input, {input.number<std::int64_t>() >> 1}) + make_slot<StartValue>(input, {input.byte()});
   if ((choice & 1) != 0) content.replace(128, slots.size(), slots);
@@ -307,7 +304,7 @@ void check_named_producer(Source input) {
     std::memcpy(content.data() + 40, &crc, sizeof crc);
   }
   if ((choice & 4) != 0) content.resize(at % (content.size() + 1));
-  write_file(path, content);
+  p.producer.set(p.producers_directory, content);
   const auto opened = NamedProducer::open(topic, "n", routing, ends);
   if (!opened) {
     ASSERT(opened.error().code == Code::damaged || opened.error().code == Code::other_input);
@@ -322,7 +319,7 @@ void check_named_producer(Source input) {
 // ---- What producers have written ----
 
 void check_snapshot(Source input) {
-  const Place& p = place();
+  Place& p = place();
   const std::uint8_t choice = input.byte();
   const auto entries = static_cast<std::uint64_t>(choice % 4);
   std::string content = "leatps01";
@@ -342,12 +339,9 @@ void check_snapshot(Source input) {
   content.replace(std::min<std::size_t>(at % 128U, content.size()), anything.size(), anything);
   const std::uint32_t crc = crc32c(as_bytes(content));
   append((choice & 128) != 0 ? input.number<std::uint32_t>() : crc);
-  const std::string path = p.partition_path(producers_file_name(Offset{3}));
-  write_file(path, content);
-  const Directory partition = must(must(p.data_dir.open_topic("t")).open_directory("0"));
-  const auto table = read_producers(partition, p.end);
+  p.snapshot.set(p.partition_directory, content);
+  const auto table = read_producers(p.partition_directory, p.end);
   ASSERT(table || table.error().code == Code::damaged);
-  ::unlink(path.c_str());
 }
 
 void check(Source input) {

@@ -29,7 +29,7 @@ void check_entries(std::string_view text) {
 
 // Any text in quotes comes back.
 void check_quote(std::string_view text) {
-  if (!tools::is_utf8(text)) return;
+  if (!is_utf8(text)) return;
   const auto entries = parse_toml("key = " + toml_quote(text), "FILE");
   ASSERT(entries && entries->size() == 1);
   ASSERT(std::get<std::string>((*entries)[0].value) == text);

@@ -41,9 +41,8 @@ class PatientMember final : public GroupReader {
   }
   std::vector<std::string> take_notices() override { return inner_->take_notices(); }
   Result<void> commit(std::span<const Position> positions) override { return inner_->commit(positions); }
-  void on_release(std::function<Result<void>(std::span<const Position>)> callback) override {
-    inner_->on_release(std::move(callback));
-  }
+  Result<void> tend() override { return inner_->tend(); }
+  void on_release(LetGo callback) override { inner_->on_release(std::move(callback)); }
   Result<void> leave() override { return inner_->leave(); }
   std::vector<Position> resumed() const override { return inner_->resumed(); }
   std::vector<Position> positions() const override { return inner_->positions(); }
@@ -105,12 +104,22 @@ class TestedBackend final : public Backend {
                                                      std::span<const PartitionId> partitions, bool execute) override {
     return inner_->delete_consumer(consumer, topic, partitions, execute);
   }
+  Result<std::string> identity() override { return inner_->identity(); }
+  Result<std::string> topic_identity(std::string_view topic) override { return inner_->topic_identity(topic); }
+  Result<TopicSettings> chosen_settings(std::string_view topic) override { return inner_->chosen_settings(topic); }
+  TopicSettings applicable(const TopicSettings& settings) const override { return inner_->applicable(settings); }
+  Result<std::unique_ptr<CopyWriter>> open_copy(std::string_view topic, const CopySource& source) override {
+    return inner_->open_copy(topic, source);
+  }
   Result<DiskSpace> disk_space() override { return inner_->disk_space(); }
 
  private:
   std::unique_ptr<Backend> inner_;
   MakeTopic make_topic_;
 };
+
+// Kafka's number of the request.
+constexpr std::int16_t kOffsetCommit = 8;
 
 class MockPlace final : public Place {
  public:
@@ -125,6 +134,10 @@ class MockPlace final : public Place {
   ~MockPlace() override {
     rd_kafka_mock_cluster_destroy(cluster_);
     rd_kafka_destroy(client_);
+  }
+
+  void refuse_next_commit() {
+    rd_kafka_mock_push_request_errors(cluster_, kOffsetCommit, 1, RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION);
   }
 
   std::unique_ptr<Backend> open() override {
@@ -202,6 +215,10 @@ constexpr std::array kKafkaLacks = {
 constexpr std::array kMockLacks = {
     Lacking{"members share the partitions out evenly as they come and go, and every partition has one owner",
             kSlowGroups},
+    Lacking{
+        "a partition goes to its next owner when its work is done: until then nobody reads it, and the others are read "
+        "on",
+        kSlowGroups},
     Lacking{"a member too many waits, says so, and takes over when another leaves", kSlowGroups},
     Lacking{"what was handed out is committed before a partition changes hands, so nothing is read twice", kSlowGroups},
     Lacking{"with strategy manual the callback commits, or the next owner reads again", kSlowGroups},
@@ -235,6 +252,8 @@ constexpr std::array kMockLacks = {
             kNoGroups},
     Lacking{"seeking stores for all that was asked or for nothing, makes a consumer only when told to", kNoGroups},
     Lacking{"seeking is refused while a member lives, one that waits included", kNoGroups},
+    Lacking{"of two sole writers under a name, one is refused, and nothing of it is to be seen",
+            "the mock lets an earlier transactional producer go on"},
 };
 
 }  // namespace
@@ -242,6 +261,10 @@ constexpr std::array kMockLacks = {
 std::unique_ptr<Place> make_kafka_place() {
   if (kafka_is_real()) return std::make_unique<RealPlace>();
   return std::make_unique<MockPlace>();
+}
+
+void refuse_next_commit(Place& mock) {
+  dynamic_cast<MockPlace&>(mock).refuse_next_commit();
 }
 
 bool kafka_is_real() {

@@ -14,6 +14,9 @@ namespace leat::test {
 // real one that is not empty when the first test begins is refused.
 std::unique_ptr<class Place> make_kafka_place();
 
+// Makes the mock refuse the next commit of offsets, as one of a member that the group has shared out without.
+void refuse_next_commit(Place& mock);
+
 // Whether the real one is meant.
 bool kafka_is_real();
 

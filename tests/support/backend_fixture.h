@@ -27,6 +27,7 @@ class Place {
 
 class DirectoryPlace final : public Place {
  public:
+  std::string path() const { return temp_ / "data"; }
   std::unique_ptr<Backend> open() override {
     return must(open_backend(temp_ / "data", {.create = true, .lock_timeout = Milliseconds(200)}));
   }

@@ -15,7 +15,7 @@ enum class Failure { internal_error, exception, out_of_memory };
 template <Failure kFailure>
 class Failing : public Command {
  public:
-  void add_options(CLI::App& /*app*/) override {}
+  void add_options(OptionSet& /*options*/) override {}
   Result<void> run(Context& /*context*/) override {
     if (kFailure == Failure::exception) throw std::logic_error("a broken promise");
     if (kFailure == Failure::out_of_memory) throw std::bad_alloc();

@@ -660,6 +660,80 @@ TEST_CASE("partitions added while following are read from their beginning, unles
   }
 }
 
+TEST_CASE("each partition may start somewhere else") {
+  for (const Kind& kind : kBackends) {
+    CAPTURE(kind.name);
+    Fixture f(kind, {.partitions = 3});
+    f.produce({"a", "b", "c"}, 0);
+    f.produce({"d", "e"}, 1);
+    f.produce({"f"}, 2);
+    ReadOptions options{.topics = {{"t"}}, .start = {StartAt::Kind::beginning}, .follow = false};
+    options.starts = {{"t", {0}, {2}}, {"t", {1}, {2}}, {"other", {2}, {1}}};
+    Strings found = f.values(options);
+    std::ranges::sort(found);
+    CHECK(found == Strings{"c", "f"});
+    // Over what a group has stored, too.
+    GroupOptions group = f.group();
+    CHECK(f.consume("g", group).size() == 6);
+    group.read.starts = {{"t", {0}, {1}}};
+    CHECK(f.consume("g", group) == Strings{"b", "c"});
+  }
+}
+
+// What is in the topic, once it is what it should be, or after a while: a cluster shows what was committed a moment
+// later.
+static Strings values_in_time(Fixture& f, const Strings& expected) {
+  for (int i = 0; i < 100 && f.values() != expected; ++i) std::this_thread::sleep_for(Milliseconds(20));
+  return f.values();
+}
+
+TEST_CASE("a sole writer's records are all to be seen, and the next one's follow them") {
+  for (const Kind& kind : kBackends) {
+    CAPTURE(kind.name);
+    Fixture f(kind, {.partitions = 2});
+    const ProducerOptions options{.partition = PartitionId{1}, .sole_writer = "w"};
+    CHECK(code_of(f.backend->open_producer("t", {.sole_writer = "w"})) == Code::usage);
+    auto writer = must(f.backend->open_producer("t", options));
+    must(writer->send({.value = "a"}));
+    must(writer->flush());
+    must(writer->flush());
+    must(writer->send({.value = "b"}));
+    must(writer->flush());
+    CHECK(values_in_time(f, {"a", "b"}) == Strings{"a", "b"});
+    writer.reset();
+    writer = must(f.backend->open_producer("t", options));
+    must(writer->send({.value = "c"}));
+    must(writer->flush());
+    CHECK(values_in_time(f, {"a", "b", "c"}) == Strings{"a", "b", "c"});
+  }
+}
+
+TEST_CASE("of two sole writers under a name, one is refused, and nothing of it is to be seen") {
+  for (const Kind& kind : kBackends) {
+    CAPTURE(kind.name);
+    Fixture f(kind);
+    const ProducerOptions options{.partition = PartitionId{0}, .sole_writer = "w"};
+    auto first = must(f.backend->open_producer("t", options));
+    must(first->send({.value = "a"}));
+    must(first->flush());
+    const auto other = f.place->open();
+    auto second = other->open_producer("t", options);
+    if (second) {
+      // Taken over: what comes from the first is refused, at its flush at the latest.
+      const auto sent = first->send({.value = "late"});
+      CHECK(code_of(sent ? first->flush() : sent) == Code::busy);
+      must((*second)->send({.value = "b"}));
+      must((*second)->flush());
+      CHECK(values_in_time(f, {"a", "b"}) == Strings{"a", "b"});
+    } else {
+      CHECK(code_of(second) == Code::busy);
+      must(first->send({.value = "b"}));
+      must(first->flush());
+      CHECK(values_in_time(f, {"a", "b"}) == Strings{"a", "b"});
+    }
+  }
+}
+
 TEST_CASE("a topic deleted while it is followed is not_found") {
   for (const Kind& kind : kBackends) {
     CAPTURE(kind.name);

@@ -300,9 +300,10 @@ TEST_CASE("with strategy manual the callback commits, or the next owner reads ag
       manual.strategy = OffsetStrategy::manual;
       GroupReader& first = group.join(manual);
       std::vector<std::string> released;
-      first.on_release([&](std::span<const Position> positions) -> Result<void> {
+      first.on_release([&](std::span<const Position> positions) -> Result<std::vector<Position>> {
         for (const Position& p : positions) released.push_back(fmt::format("{} {}", p.partition.value, p.next.value));
-        return commits ? first.commit(positions) : Result<void>{};
+        if (commits) TRY(first.commit(positions));
+        return std::vector(positions.begin(), positions.end());
       });
       CHECK(group.settle()[&first].size() == 2);
       GroupReader& second = group.join(manual);
@@ -315,13 +316,60 @@ TEST_CASE("with strategy manual the callback commits, or the next owner reads ag
   }
 }
 
+TEST_CASE(
+    "a partition goes to its next owner when its work is done: until then nobody reads it, and the others are read "
+    "on") {
+  for (const Kind& kind : kBackends) {
+    CAPTURE(kind.name);
+    Fixture f(kind, {.partitions = 2});
+    Group group(f);
+    GroupOptions manual = f.group();
+    manual.strategy = OffsetStrategy::manual;
+    GroupReader& first = group.join(manual);
+    bool finished = false;
+    std::optional<PartitionId> leaving;
+    first.on_release([&](std::span<const Position> positions) -> Result<std::vector<Position>> {
+      REQUIRE(positions.size() == 1);
+      leaving = positions[0].partition;
+      if (!finished) return std::vector<Position>();
+      TRY(first.commit(positions));
+      return std::vector(positions.begin(), positions.end());
+    });
+    group.settle();
+    GroupReader& second = group.join(manual);
+    group.settle();
+    REQUIRE(leaving);
+    CHECK(Group::count(first) == 2);
+    CHECK(Group::count(second) == 0);
+    f.produce({"a"}, leaving->value);
+    f.produce({"b"}, 1 - leaving->value);
+    auto read = group.settle();
+    REQUIRE(read[&first].size() == 1);
+    CHECK(read[&first][0].value == "b");
+    CHECK(read[&second].empty());
+    // Without reading any more, the first lets go.
+    finished = true;
+    std::vector<Record> got;
+    for (int look = 0; look < 1000 && got.empty(); ++look) {
+      must(first.tend());
+      for (Record& record : Fixture::read_all(second)) got.push_back(std::move(record));
+    }
+    REQUIRE(got.size() == 1);
+    CHECK(got[0].value == "a");
+    CHECK(Group::count(first) == 1);
+    CHECK(Group::count(second) == 1);
+  }
+}
+
 TEST_CASE("an error of the release callback is what next() returns, and the partitions are kept") {
   for (const Kind& kind : kBackends) {
     CAPTURE(kind.name);
     Fixture f(kind, {.partitions = 2});
     Group group(f);
     GroupReader& first = group.join();
-    first.on_release([](std::span<const Position>) -> Result<void> { return fail(Code::io, "the output is full"); });
+    first.on_release([](std::span<const Position>) -> Result<std::vector<Position>> {
+      return fail(Code::io, "the output is full");
+    });
     group.join();
     CHECK(code_of(first.next(Milliseconds(0))) == Code::io);
     CHECK(Group::count(first) == 2);

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <thread>
 
 #include "tests/support/log_fixture.h"
 
@@ -249,6 +250,20 @@ TEST_CASE("a tree is removed with all below it, and links in it are not followed
   CHECK(must(disk.root.list()).empty());
   must(disk.root.unlink("missing"));
   must(disk.root.remove_directory("missing"));
+}
+
+TEST_CASE("a tree is removed while another makes files in it") {
+  DiskFixture disk;
+  for (int i = 0; i < 50; ++i) {
+    const Directory tree = must(disk.root.make_directory("tree"));
+    std::thread maker([&tree] {
+      for (int n = 0; tree.open_file(std::to_string(n), OpenMode::create_new); ++n)
+        std::this_thread::sleep_for(std::chrono::microseconds(50));
+    });
+    const auto removed = disk.root.remove_tree("tree");
+    CHECK(removed);
+    maker.join();
+  }
 }
 
 TEST_CASE("a file that was replaced or a directory that was moved away is told from the one that is open") {

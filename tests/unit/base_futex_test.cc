@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <array>
+#include <atomic>
 #include <thread>
 #include <vector>
 
@@ -76,4 +78,32 @@ TEST_CASE("any of several words ends the wait for all of them") {
     });
     CHECK(took < kShort);
   }
+}
+
+TEST_CASE("a wake for some kinds of waiters reaches all of those and one of the next") {
+  constexpr WaiterKinds kNow = 1;
+  constexpr WaiterKinds kNext = 2;
+  constexpr WaiterKinds kLater = 4;
+  WakeWord word{0};
+  std::atomic<int> ready{0};
+  std::array<std::atomic<int>, 5> awake{};
+  std::vector<std::thread> waiters;
+  for (const WaiterKinds kind : {kNow, kNow, kNext, kNext, kLater}) {
+    waiters.emplace_back([&, kind] {
+      ++ready;
+      wait_for_wake({&word, 0}, kLong, kind);
+      ++awake[kind];
+    });
+  }
+  while (ready < 5) std::this_thread::yield();
+  std::this_thread::sleep_for(Milliseconds(300));
+  wake_kinds(word, kNow, kNext);
+  while (awake[kNow] < 2 || awake[kNext] < 1) std::this_thread::yield();
+  std::this_thread::sleep_for(Milliseconds(100));
+  CHECK(awake[kNext] == 1);
+  CHECK(awake[kLater] == 0);
+  wake_all(word);
+  for (std::thread& waiter : waiters) waiter.join();
+  CHECK(awake[kNext] == 2);
+  CHECK(awake[kLater] == 1);
 }

@@ -55,6 +55,22 @@ TEST_CASE("a value that none of our files has is an error with its place") {
   CHECK(parse_toml("a = 2026-11-21\n", "f").error().message.find("found a date or time") != std::string::npos);
 }
 
+TEST_CASE("arrays of values and of tables are numbered where a file has them") {
+  const auto entries = parse_toml("a = [\"x\", 2, []]\n[[t]]\nk = 1\n[[t]]\n[[t]]\nl = [[true], [{ m = 3 }]]\n", "f",
+                                  TomlArrays::flattened);
+  REQUIRE(entries);
+  std::string keys;
+  for (const TomlEntry& entry : *entries)
+    keys += entry.key + "@" + std::to_string(entry.line) + ":" + std::to_string(entry.column) + " ";
+  CHECK(keys == "a[0]@1:6 a[1]@1:11 a[2]@1:14 t[0].k@3:5 t[1]@4:1 t[2].l[0][0]@6:7 t[2].l[1][0].m@6:21 ");
+  CHECK(std::get<std::string>(entries->at(0).value) == "x");
+  CHECK(std::holds_alternative<std::monostate>(entries->at(2).value));
+  CHECK(std::holds_alternative<std::monostate>(entries->at(4).value));
+  const auto bracket = parse_toml("\"a[0]\" = 1\n", "f", TomlArrays::flattened);
+  REQUIRE_FALSE(bracket);
+  CHECK(bracket.error().message == "f:1:1: key \"a[0]\" must not contain a dot or a bracket");
+}
+
 TEST_CASE("a key with a dot in quotes is refused instead of standing for a table") {
   const auto entries = parse_toml("\"a.b\" = 1\n", "f");
   REQUIRE_FALSE(entries);
@@ -66,4 +82,31 @@ TEST_CASE("quoted text reads back as it was") {
   const auto entries = parse_toml("k = " + toml_quote(text), "f");
   REQUIRE(entries);
   CHECK(std::get<std::string>(entries->at(0).value) == text);
+}
+
+TEST_CASE("points in text and in comments do not count as the parts of a key") {
+  const std::string points(101, '.');
+  for (const std::string& text :
+       {points, "\"" + points, points + "\\", "'''" + points + "\n" + points, "#" + points, "\n\n" + points}) {
+    CAPTURE(text);
+    const auto entries = parse_toml("k = " + toml_quote(text) + " # " + points, "f");
+    REQUIRE(entries);
+    CHECK(std::get<std::string>(entries->at(0).value) == text);
+  }
+  for (const std::string& value :
+       {"'" + points + "'", "'''" + points + "\n" + points + "'''", R"(""")" + points + R"(""""")",
+        R"("""\""")" + points + R"(""")", "''''" + points + "'''"}) {
+    CAPTURE(value);
+    CHECK(parse_toml("a = 1\nk = " + value + "\nl = 2\n", "f"));
+  }
+}
+
+TEST_CASE("a key of more parts than the parser can go down by is refused with its place") {
+  std::string key = "a";
+  for (int i = 0; i < 101; ++i) key += ".a";
+  const std::string what = ": more than 100 points in a line";
+  CHECK(parse_toml(key + " = 1\n", "f").error().message == "f:1:202" + what);
+  CHECK(parse_toml("k = '''\n\n'''\n# ' \"\n[" + key + "]\n", "f").error().message == "f:5:203" + what);
+  CHECK(parse_toml("k = \"\\\"\"\n\"\"." + key + " = 1\n", "f").error().message == "f:2:203" + what);
+  CHECK(parse_toml("k = \"\"\"\n\"\"\"\"\"\n" + key + " = 1\n", "f").error().message == "f:3:202" + what);
 }

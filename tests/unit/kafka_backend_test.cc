@@ -94,6 +94,36 @@ TEST_CASE("strategy automatic commits only what was handed out before the latest
   CHECK(member->resumed()[0].next.value == 3);
 }
 
+TEST_CASE(
+    "a member whose commit is outdated joins again, repeats nothing, and has stored all when it leaves (on the mock)") {
+  if (kafka_is_real()) {
+    MESSAGE("left out: a real cluster refuses no commit on request");
+    return;
+  }
+  for (const bool more : {true, false}) {
+    Fixture f(kKafka);
+    f.produce({"a", "b", "c"});
+    GroupOptions options = f.group();
+    options.read.follow = true;
+    auto member = must(f.backend->join_group("g", options));
+    Strings values;
+    const auto read = [&](std::size_t count) {
+      while (values.size() < count)
+        for (std::string& value : Fixture::values_of(*member)) values.push_back(std::move(value));
+    };
+    read(3);
+    refuse_next_commit(*f.place);
+    must(member->commit(member->positions()));
+    if (more) {
+      f.produce({"d", "e"});
+      read(5);
+    }
+    must(member->leave());
+    CHECK(values == (more ? Strings{"a", "b", "c", "d", "e"} : Strings{"a", "b", "c"}));
+    CHECK(f.consume("g").empty());
+  }
+}
+
 TEST_CASE("settings of a topic are changed one by one, and what others have set stays (on a real cluster)") {
   if (!kafka_is_real()) {
     MESSAGE("left out: the mock has no requests for a topic's settings");

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <filesystem>
+#include <thread>
 
 #include "tests/support/log_fixture.h"
 
@@ -132,4 +133,29 @@ TEST_CASE("one lock on the directory at a time") {
   const auto refused = b.lock();
   REQUIRE(!refused);
   CHECK(refused.error().code == Code::busy);
+}
+
+TEST_CASE("a directory that is being made by somebody else is waited for, an empty one is none") {
+  TempDir temp;
+  std::filesystem::create_directory(temp / "data");
+  std::thread maker([&] {
+    std::this_thread::sleep_for(Milliseconds(30));
+    must(DataDir::open(temp / "data", {.create = true}));
+  });
+  const auto opened = DataDir::open(temp / "data", {});
+  maker.join();
+  CHECK(opened);
+  // Whoever makes it has it locked, and may take its time.
+  const Directory slow = must(Directory::open_root((std::filesystem::create_directory(temp / "slow"), temp / "slow")));
+  std::optional lock(must(DirectoryLock::acquire(slow, Milliseconds(0))));
+  std::thread slow_maker([&] {
+    std::this_thread::sleep_for(Milliseconds(400));
+    write_file(temp / "slow/leat.toml", read_file(temp / "data/leat.toml"));
+    lock.reset();
+  });
+  CHECK(DataDir::open(temp / "slow", {}));
+  slow_maker.join();
+  std::filesystem::create_directory(temp / "empty");
+  const auto empty = DataDir::open(temp / "empty", {});
+  CHECK((!empty && empty.error().code == Code::configuration));
 }

@@ -55,8 +55,8 @@ TEST_CASE("nothing is retired while another has the maintenance lock") {
   Topic other_topic = log.writer_topic();
   Partition other = must(Partition::open(other_topic, {0}));
   {
-    const MaintenanceGuard guard = must(MaintenanceGuard::take(other, Milliseconds(0)));
-    REQUIRE(guard.held());
+    const RangeLock lock = must(other.take_lock(StateLocks::maintenance(other.id())));
+    REQUIRE(bool(lock));
     must(apply_retention(log.partition, {4001}));
     CHECK(log.segment_is_there(0));
   }

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <thread>
 
 #include "leat/log/maintenance.h"
@@ -256,6 +257,59 @@ TEST_CASE(
   CHECK(std::filesystem::exists(log.log_path(Offset{1})));
 }
 
+TEST_CASE("a page that names no place in a log is not believed") {
+  LogFixture log;
+  log.produce({"a", "b"});
+  constexpr std::int64_t kLeast = std::numeric_limits<std::int64_t>::min();
+  const LogEnd good = log.writer_topic().state()->page({0}).durable.load()->value;
+  std::vector<LogEnd> impossible(5, good);
+  impossible[0].position = kLeast + 138;
+  impossible[1].position = std::numeric_limits<std::int64_t>::max();
+  impossible[2].segment_base = Offset{-1};
+  impossible[3].end = Offset{kLeast};
+  impossible[4].log_start = Offset{-5};
+  for (const LogEnd& end : impossible) {
+    Topic topic = log.writer_topic();
+    PartitionPage& page = topic.state()->page({0});
+    page.durable.store(end);
+    page.published.store(end);
+    CHECK(!load_end(page.durable));
+    CHECK(log.values() == std::vector<std::string>{"a", "b"});
+    Partition partition = must(Partition::open(topic, {0}));
+    CHECK(must(partition.end()).end == Offset{2});
+    CHECK(must(partition.end()).position == good.position);
+  }
+}
+
+TEST_CASE("a cut behind the last epoch there can be begins another one") {
+  LogFixture log;
+  log.produce({"a"});
+  Topic topic = log.writer_topic();
+  PartitionPage& page = topic.state()->page({0});
+  LogEnd last = page.durable.load()->value;
+  last.epoch = std::numeric_limits<std::int64_t>::max();
+  const auto store_last = [&] {
+    page.durable.store(last);
+    page.published.store(last);
+  };
+  store_last();
+  write_file(log.log_path(), read_file(log.log_path()) + "half a batch");
+  Partition partition = must(Partition::open(topic, {0}));
+  CHECK(must(partition.end()).epoch == 1);
+  // The same after a failed sync.
+  store_last();
+  auto batches = batch_of({"lost"});
+  const Appended lost = must(partition.append(batches));
+  CHECK(lost.epoch == last.epoch);
+  {
+    const FailingDisk disk(DiskCall::sync, EIO);
+    CHECK(!partition.commit(lost));
+  }
+  CHECK(must(partition.end()).epoch == 1);
+  CHECK(!partition.commit(lost));
+  CHECK(log.values() == std::vector<std::string>{"a"});
+}
+
 TEST_CASE("trimming is durable, frees whole segments and survives the loss of the state file") {
   LogFixture log({.segment_bytes = kSegmentBytesMin});
   log.produce(std::vector<std::string>(20, std::string(20'000, 'x')));
@@ -321,6 +375,23 @@ TEST_CASE("a reader inside a retired segment finishes it and is told where readi
   const VisibleRange range = must(reader.visible());
   while (const auto batch = must(reader.next(range))) offsets.push_back(batch->header.base_offset.value);
   CHECK(offsets == std::vector<std::int64_t>{1, 2, 15, 16, 17, 18, 19});
+  CHECK(reader.take_notices().size() == 1);
+}
+
+TEST_CASE("a reader whose place was trimmed away after it asked what is visible goes on at the log start") {
+  LogFixture log({.segment_bytes = kSegmentBytesMin});
+  log.produce(std::vector<std::string>(20, std::string(20'000, 'x')));
+  Topic reading = log.reader_topic();
+  PartitionReader reader = must(PartitionReader::open(reading, {0}, false));
+  const VisibleRange range = must(reader.visible());
+  {
+    Topic topic = log.writer_topic();
+    Partition partition = must(Partition::open(topic, {0}));
+    must(trim_partition(partition, {15}));
+  }
+  std::vector<std::int64_t> offsets;
+  while (const auto batch = must(reader.next(range))) offsets.push_back(batch->header.base_offset.value);
+  CHECK(offsets == std::vector<std::int64_t>{15, 16, 17, 18, 19});
   CHECK(reader.take_notices().size() == 1);
 }
 

@@ -452,7 +452,7 @@ TEST_CASE("repair waits for nobody for ever") {
   SUBCASE("maintenance") {
     Topic other_topic = log.writer_topic();
     Partition other = must(Partition::open(other_topic, {0}));
-    const MaintenanceGuard guard = must(MaintenanceGuard::take(other, Milliseconds(0)));
+    const RangeLock lock = must(other.take_lock(StateLocks::maintenance(other.id())));
     CHECK(repair_partition(partition, repair).error().code == Code::busy);
   }
   SUBCASE("the append lock") {

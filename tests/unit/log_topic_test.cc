@@ -81,6 +81,16 @@ TEST_CASE("a deleted topic is gone, known to those who have it open, and its nam
   CHECK(open.deleted());
 }
 
+TEST_CASE("those who have a topic open are told when its delete was killed half-way") {
+  TopicFixture fixture;
+  must(create_topic(fixture.data_dir, "t", {.partitions = 2}));
+  const Topic open = fixture.open();
+  std::filesystem::rename(fixture.temp / "data/topics/t", fixture.temp / ("data/trash/" + to_string(open.id())));
+  must(create_topic(fixture.data_dir, "t", {}));
+  CHECK(open.state()->header().deleted.load() == 1);
+  CHECK(fixture.trash_is_empty());
+}
+
 TEST_CASE("a topic whose settings file is damaged can be deleted") {
   TopicFixture fixture;
   must(create_topic(fixture.data_dir, "t", {}));

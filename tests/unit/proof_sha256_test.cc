@@ -1,4 +1,5 @@
 #include "leat/proof/sha256.h"
+#include "tests/support/hash_messages.h"
 
 #include <doctest/doctest.h>
 #include <sodium.h>
@@ -45,9 +46,7 @@ Buffer random_bytes(std::mt19937& random, std::size_t size) {
 
 std::vector<Hash> hashes_by(Sha256Kind kind, const std::vector<Buffer>& messages) {
   const std::vector<Bytes> views(messages.begin(), messages.end());
-  std::vector<Hash> hashes(messages.size());
-  sha256_many(kind, views, hashes);
-  return hashes;
+  return test::hash_messages(kind, views);
 }
 
 struct Vector {
@@ -105,8 +104,7 @@ TEST_CASE("libsodium says the same, for every kind and messages of any length") 
     std::vector<Bytes> messages;
     for (int i = 0; i < 500; ++i) buffers.push_back(random_bytes(random, random() % (i % 10 == 0 ? 5000 : 200)));
     for (const Buffer& buffer : buffers) messages.emplace_back(buffer);
-    std::vector<Hash> hashes(messages.size());
-    sha256_many(kind, messages, hashes);
+    const std::vector<Hash> hashes = test::hash_messages(kind, messages);
     for (std::size_t i = 0; i < messages.size(); ++i) {
       Hash expected;
       ::crypto_hash_sha256(reinterpret_cast<unsigned char*>(expected.data()),
@@ -180,19 +178,28 @@ TEST_CASE("batches of any number of messages of any length have the hashes of th
         for (Bytes& message : messages) message = some_bytes(size_max);
         // One that outlasts the others by far is finished alone.
         if (count > 3 && count % 3 == 0) messages[random() % count] = bytes;
-        std::vector<Hash> hashes(count);
-        sha256_many(kind, messages, hashes);
-        std::vector<Hash> expected(count);
-        sha256_many(Sha256Kind::portable, messages, expected);
-        REQUIRE_MESSAGE(hashes == expected, count);
+        REQUIRE_MESSAGE(test::hash_messages(kind, messages) == test::hash_messages(Sha256Kind::portable, messages),
+                        count);
       }
     }
   }
-  std::vector<Bytes> messages(100);
-  for (Bytes& message : messages) message = some_bytes(500);
-  std::vector<Hash> hashes(messages.size());
-  sha256_many(messages, hashes);
-  for (std::size_t i = 0; i < messages.size(); ++i) CHECK(hashes[i] == sha256(messages[i]));
+}
+
+TEST_CASE("messages are put together and hashed again and again in the same memory") {
+  std::mt19937 random(9);
+  Sha256Messages messages;
+  for (const std::size_t count : {100, 3, 40}) {
+    messages.clear();
+    std::vector<Buffer> written;
+    for (std::size_t i = 0; i < count; ++i) {
+      written.push_back(random_bytes(random, random() % 500));
+      std::ranges::copy(written.back(), messages.add(written.back().size()));
+    }
+    REQUIRE(messages.size() == count);
+    std::vector<Hash> hashes(count);
+    messages.hash(hashes);
+    for (std::size_t i = 0; i < count; ++i) CHECK(hashes[i] == sha256(written[i]));
+  }
 }
 
 TEST_CASE("a parent is the hash of 0x01 and its children, for any number of pairs, also in place of the children") {

@@ -1,6 +1,5 @@
 #include <doctest/doctest.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <set>
 #include <string>
@@ -9,6 +8,7 @@
 #include "leat/log/batch.h"
 #include "leat/log/codec.h"
 #include "leat/log/partitioner.h"
+#include "tools/arguments.h"
 #include "tools/bench_command.h"
 #include "tools/bench_load.h"
 #include "tools/bench_members.h"
@@ -16,7 +16,6 @@
 #include "tools/bench_payload.h"
 #include "tools/bench_place.h"
 #include "tools/bench_report.h"
-#include "tools/command_line.h"
 
 using namespace leat;
 using namespace leat::tools;
@@ -27,12 +26,12 @@ namespace {
 Result<BenchSettings> settings_of(std::vector<std::string> words, BenchDefaults defaults = {.records = 1000},
                                   bool always_counted = false) {
   BenchFlags flags(defaults);
-  CLI::App app("", "leat bench produce");
-  flags.add_common(app, "processes");
-  flags.add_pipeline(app);
-  flags.add_rate(app, "how many a second");
-  flags.add_warmup(app);
-  TRY(parse_arguments(app, std::move(words)));
+  OptionSet options("leat bench produce");
+  flags.add_common(options, "processes");
+  flags.add_pipeline(options);
+  flags.add_rate(options, "how many a second");
+  flags.add_warmup(options);
+  TRY(parse_arguments(options, std::move(words)));
   return flags.settings(always_counted);
 }
 

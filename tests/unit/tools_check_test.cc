@@ -87,6 +87,18 @@ TEST_CASE("records that were never committed have no age, and are named") {
   CHECK(judge({partition(0, 3, -1)}).message == "c1 is 3 records behind on 1 partition, never committed");
 }
 
+TEST_CASE("a commit of a time that the backend cannot tell has no age, and an age that is limited is unknown then") {
+  ConsumerPartition ageless = partition(0, 3, -1);
+  ageless.next = Offset{4};
+  const Verdict verdict = judge({ageless});
+  CHECK(verdict.health == Health::ok);
+  CHECK(plugin_line(verdict) == "LEAT CONSUMER OK - c1 is 3 records behind on 1 partition | lag=3;;;0");
+  const Verdict limited = judge({ageless}, {.age_crit = 1s});
+  CHECK(limited.health == Health::unknown);
+  CHECK(limited.message == "c1 is 3 records behind on 1 partition, how old the last commit is cannot be told");
+  CHECK(judge({ageless}, {.lag_crit = 1, .age_crit = 1s}).health == Health::critical);
+}
+
 TEST_CASE("a partition that cannot be read is critical") {
   const Verdict one = judge({partition(0, 2), partition(1, std::nullopt)});
   CHECK(one.health == Health::critical);

@@ -2,8 +2,7 @@
 
 #include <doctest/doctest.h>
 
-#include <CLI/CLI.hpp>
-
+#include "tools/arguments.h"
 #include "tools/commands.h"
 #include "tools/help.h"
 #include "tools/options.h"
@@ -31,17 +30,17 @@ struct Parse {
   Result<Parsed> result;
 
   explicit Parse(Words arguments) {
-    CLI::App app("", "leat test");
-    app.set_help_flag("-h");
-    app.set_help_all_flag("--help");
-    auto* one = add_text(app, "-k,--key-separator", text, "", "SEP");
-    add_texts(app, "-H,--header", texts, "", "K=V");
-    add_count(app, "-n,--count", count, "", 1)->excludes(one);
-    add_partitions(app, partitions, "");
-    add_names(app, "NAME", names, "")->required();
-    add_list_format(app, format);
-    app.add_flag("-d,--dry-run", flag, "");
-    result = parse_arguments(app, std::move(arguments));
+    OptionSet options("leat test");
+    options.add_help(Option::Kind::short_help, "-h", "");
+    options.add_help(Option::Kind::long_help, "--help", "");
+    auto* one = add_text(options, "-k,--key-separator", text, "", "SEP");
+    add_texts(options, "-H,--header", texts, "", "K=V");
+    add_count(options, "-n,--count", count, "", 1)->excludes(one);
+    add_partitions(options, partitions, "");
+    add_names(options, "NAME", names, "")->required();
+    add_list_format(options, format);
+    options.add_flag("-d,--dry-run", flag, "");
+    result = parse_arguments(options, std::move(arguments));
   }
   std::string error() const { return result ? "" : result.error().message; }
   std::string hint() const { return result ? "" : result.error().hint; }
@@ -95,14 +94,14 @@ TEST_CASE("every command of the table can be asked for and explains itself") {
     CHECK(selection->row == &row);
     const auto command = row.make();
     GlobalFlags flags;
-    CLI::App app("", full_name(row));
-    declare_options(app, *command, flags);
-    const std::string help = command_text(row, app, true);
+    OptionSet options(full_name(row));
+    declare_options(options, *command, flags);
+    const std::string help = command_text(row, options, true);
     CHECK(help.find("Examples:\n  ") < help.find("Usage: leat "));
     CHECK(help.find(row.summary) != std::string::npos);
     CHECK(row.examples.find(full_name(row)) != std::string_view::npos);
     CHECK_FALSE(row.summary.ends_with('.'));
-    CHECK(command_text(row, app, false).starts_with("Usage: "));
+    CHECK(command_text(row, options, false).starts_with("Usage: "));
   }
 }
 

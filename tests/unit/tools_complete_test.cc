@@ -62,6 +62,13 @@ TEST_CASE("topic names come from the directory that the line names") {
   CHECK(complete({"topic", "create"}, "").empty());
 }
 
+TEST_CASE("copy is offered directories, then the topics of the one it copies from") {
+  CHECK(complete({"copy"}, "") == Words{":dirs"});
+  CHECK(complete({"copy", "/a"}, "") == Words{":dirs"});
+  CHECK(complete({"copy", "/a", "/b"}, "in") == Words{"in:/a"});
+  CHECK(complete({"copy", "-d", "/a", "/b", "t1"}, "t") == Words{"t1", "t2"});
+}
+
 TEST_CASE("consumer names are offered to consumer commands and to --consumer") {
   CHECK(complete({"consumer", "delete"}, "") == Words{"c1", "c2"});
   CHECK(complete({"consume", "t1", "-c"}, "") == Words{"c1", "c2"});

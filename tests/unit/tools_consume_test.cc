@@ -73,14 +73,13 @@ class FakeReader final : public GroupReader {
       committed.at(static_cast<std::size_t>(position.partition.value)) = position.next;
     return {};
   }
-  void on_release(std::function<Result<void>(std::span<const Position>)> callback) override {
-    release = std::move(callback);
-  }
+  Result<void> tend() override { return {}; }
+  void on_release(LetGo callback) override { release = std::move(callback); }
   Result<void> leave() override { return {}; }
   std::vector<Position> resumed() const override { return {}; }
   std::vector<Position> positions() const override { return {{"t", {0}, at_[0]}, {"t", {1}, at_[1]}}; }
 
-  std::function<Result<void>(std::span<const Position>)> release;
+  LetGo release;
   std::array<std::optional<Offset>, 2> committed = {};
   int commits = 0;
   std::vector<Milliseconds> waits;

@@ -304,6 +304,8 @@ TEST_CASE("receipts in a row are one range, across other partitions' receipts") 
 
 TEST_CASE("progress tells how much, how fast and how long still") {
   CHECK(progress_line(50 << 20, 200 << 20, 2s) == "  50.0 MiB of 200.0 MiB  25%  25.0 MiB/s  6s left");
+  CHECK(progress_line(50'000, 1'000'000, 2s, Progress::Unit::records) ==
+        "  50,000 of 1,000,000 records  5%  25,000/s  38s left");
   CHECK(progress_line(0, 100, 1s) == "  0 B of 100 B  0%  0 B/s");
   CHECK(progress_line(100, 100, 0ms).find("100%") != std::string::npos);
 }
