@@ -37,6 +37,7 @@ SCRIPT_KINDS = {"scenarios": "scenario", "crash": "crash", "interop": "interop",
 ALONE = {"crash/takeover"}
 # Scripts exit with this when something they need is not there; their last line of output says what.
 SKIPPED = 77
+LAST_LINES = 15  # of a failed test, shown at the end
 
 
 class Result:
@@ -266,9 +267,9 @@ def report(results, seconds):
     skipped = [r for r in results if r.skipped]
     for result in sorted(skipped, key=lambda r: r.name):
         print(f"skipped {result.name}: {result.skipped}")
-    failed = sorted(r.name for r in results if r.failed)
-    for name in failed:
-        print(f"failed {name}")
+    failed = sorted((r for r in results if r.failed), key=lambda r: r.name)
+    for result in failed:  # once more, for those who see no more than the end
+        print(f"failed {result.name}: " + "\n   | ".join(["", *result.output.rstrip().splitlines()[-LAST_LINES:]]).lstrip())
     kinds = {}
     for result in results:
         kind = result.name.split("/")[0]

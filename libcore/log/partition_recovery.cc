@@ -229,12 +229,16 @@ Result<void> Partition::make_segment(Offset base) {
   return directory_.sync();
 }
 
-// Whether the batches of the active segment in [from, to) are on the disk itself, read past the page cache.
+// Whether the batches of the active segment in [from, to) are on the disk itself, read past the page cache. Errors:
+// not_found where the topic was deleted meanwhile, and its files with it.
 Result<bool> Partition::reads_back(const LogEnd& from, const LogEnd& to) const {
   if (to.position == 0) return true;
   const bool same = from.segment_base == to.segment_base;
-  return batches_on_disk(directory_, log_file_name(to.segment_base), same ? from.position : 0,
-                         same ? from.end : to.segment_base, to.position);
+  if (TRY(batches_on_disk(directory_, log_file_name(to.segment_base), same ? from.position : 0,
+                          same ? from.end : to.segment_base, to.position)))
+    return true;
+  TRY(topic_->check_alive());
+  return false;
 }
 
 }  // namespace leat

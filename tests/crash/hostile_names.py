@@ -238,9 +238,9 @@ def found_out(cases):
             function()
             missed += 1
             print(f"   {name}: NOT FOUND")
-        except Wrong as wrong:
-            print(f"   {name}: found: {str(wrong)[:110]}")
-    print(f"self-test: {missed} wrong outcomes not found")
+        except Wrong:
+            pass
+    print(f"self-test: {len(cases) - missed} of {len(cases)} wrong outcomes found")
     return not missed
 
 

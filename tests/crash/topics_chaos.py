@@ -54,6 +54,7 @@ class Process:
     started: float
     ended: float = float("inf")
     status: int = 0
+    said: str = ""  # its complaint
     killed: bool = False
     asked: bool = False  # it was told to end in the end, or its input ended
     life: int | None = None  # the life it certainly has open, for it had written something before the next began
@@ -86,7 +87,7 @@ def check_ends(seen):
             if not any(start < p.ended and p.started < end for start, end in absent):
                 yield "status", f"{p.name} ended with 66, and the topic was there all the time"
         elif not (p.killed and p.status == -signal.SIGKILL) and not (p.asked and p.status in (0, -signal.SIGTERM)):
-            yield "status", f"{p.name} ended with {p.status}"
+            yield "status", f"{p.name} ended with {p.status}: {p.said}"
         if p.life is not None and p.ended > seen.lives[p.life].gone + PATIENCE:
             yield "stuck", f"{p.name} still has life {p.life} open, {PATIENCE} s after its end"
 
@@ -209,9 +210,9 @@ class Load(threading.Thread):
         name = f"producer-{number}" if slot < PRODUCERS else f"reader-{number}"
         arguments = ["produce", TOPIC, "-O", "text"] if slot < PRODUCERS else ["consume", TOPIC, "-B", "-F", FORM, "--unbuffered"]
         seen = Process(name, time.monotonic())
-        with open(f"{name}.out", "wb") as output:
+        with open(f"{name}.out", "wb") as output, open(f"{name}.err", "wb") as complaints:
             process = subprocess.Popen([LEAT, *arguments], stdin=subprocess.PIPE if slot < PRODUCERS else subprocess.DEVNULL,
-                                       stdout=output, stderr=subprocess.DEVNULL)
+                                       stdout=output, stderr=complaints)
         if slot < PRODUCERS:
             os.set_blocking(process.stdin.fileno(), False)
         self.seen.append(seen)
@@ -237,7 +238,10 @@ class Load(threading.Thread):
             process.stdin.close()
         with open(f"{seen.name}.out", encoding="ascii", errors="replace") as file:
             lines = [line[:-1] for line in file if line.endswith("\n")]
-        os.unlink(f"{seen.name}.out")
+        with open(f"{seen.name}.err", encoding="utf-8", errors="replace") as file:
+            seen.said = file.read().strip()
+        for name in ("out", "err"):
+            os.unlink(f"{seen.name}.{name}")
         if slot < PRODUCERS:
             seen.receipts = [tuple(map(int, line.split()[1:])) for line in lines]
         else:

@@ -4,7 +4,8 @@
     tests/crash/torture.py [--minutes N] [--only WORD] [--seed N]
 
 What has an end of its own runs to it; the rest shares what is left of the minutes. The figures go to tests/crash/results/torture.tsv
-and with those of `./dev fuzz` and `./dev sanitize` into RESULTS.md. A run with --only keeps the rows of the others.
+and with those of `./dev fuzz` and `./dev sanitize` into RESULTS.md. A run keeps the rows of the sweeps that it
+does not come to.
 """
 
 import argparse
@@ -104,13 +105,25 @@ def run(sweep, seconds, seed):
         return done.returncode in (0, SKIPPED), lines
 
 
-def kept_of_others(chosen):
-    """The rows of the sweeps that are not run this time."""
-    if len(chosen) == len(SWEEPS) or not os.path.exists(KEPT):
+def kept():
+    """The rows of earlier runs."""
+    if not os.path.exists(KEPT):
         return []
     with open(KEPT, encoding="utf-8") as file:
-        lines = [line for line in file.read().splitlines() if line and line[0].isdigit()]
-    return [line for line in lines if not any(line.split("\t")[-1].startswith(str(sweep)) for sweep in chosen)]
+        return [line for line in file.read().splitlines() if line and line[0].isdigit()]
+
+
+def owner(line):
+    """The sweep that a row is of: its command names the program, and of those the one with most of its arguments."""
+    command = line.split("\t")[-1]
+    named = [sweep for sweep in SWEEPS if sweep.program in command]
+    return max((sweep for sweep in named if str(sweep) in command), key=lambda sweep: len(str(sweep)), default=next(iter(named), None))
+
+
+def keep(lines):
+    os.makedirs(os.path.dirname(KEPT), exist_ok=True)
+    with open(KEPT, "w", encoding="utf-8") as file:
+        file.write("\n".join([f"# {machine()}", "\t".join(results.COLUMNS), *lines, ""]))
 
 
 def main():
@@ -124,16 +137,14 @@ def main():
     chosen = [sweep for sweep in SWEEPS if not options.only or options.only in str(sweep)]
     if not chosen:
         parser.error(f"no sweep holds '{options.only}'")
-    lines, wrong = kept_of_others(chosen), []
+    lines, wrong = kept(), []
     for sweep in chosen:
         # About half of the time goes to what has an end of its own.
         good, rows = run(sweep, options.minutes * 60 / 2, options.seed)
-        lines += rows
+        lines = [line for line in lines if owner(line) is not sweep] + rows
+        keep(lines)  # a run that is broken off leaves what it has done
         if not good:
             wrong.append(str(sweep))
-    os.makedirs(os.path.dirname(KEPT), exist_ok=True)
-    with open(KEPT, "w", encoding="utf-8") as file:
-        file.write("\n".join([f"# {machine()}", "\t".join(results.COLUMNS), *lines, ""]))
     for name in wrong:
         print(f"not as it must be: {name}")
     return 1 if wrong else 0

@@ -438,6 +438,21 @@ TEST_CASE("a deleted topic refuses its writers and readers") {
   CHECK(log.values().empty());
 }
 
+TEST_CASE("files that went with their topic are no failed sync") {
+  LogFixture log;
+  log.produce({"a"});
+  Topic topic = log.writer_topic();
+  Partition partition = must(Partition::open(topic, {0}));
+  auto batches = batch_of({"b"});
+  const auto appended = must(partition.append(batches));
+  // Whoever was to sync them died in the middle of it: what they read back as is asked of the disk.
+  topic.state()->page({0}).sync_started_ns.store(1);
+  must(delete_topic(log.data_dir, "t"));
+  const auto committed = partition.commit(appended);
+  REQUIRE(!committed);
+  CHECK(committed.error().code == Code::not_found);
+}
+
 namespace {
 
 // A writer of small records that has made room ahead of them.
