@@ -143,7 +143,9 @@ class Secrets:
         self.leat("topic", "create", "t")
         self.leat("produce", "t", given=b"a\nb\n")
         with open(self.key, "rb") as file:
-            self.secret = file.read().strip().rsplit(b"+", 1)[-1][:40]
+            # PRIVATE+KEY+name+hash+key, where the key may hold a + too.
+            self.secret = file.read().strip().split(b"+", 4)[-1][:40]
+        expect(len(self.secret) == 40, f"no key to look for: {self.secret!r}")
 
     def leat(self, *arguments, given=b""):
         return subprocess.run([LEAT, *arguments], env=self.environment, input=given, capture_output=True)
