@@ -33,7 +33,7 @@ std::vector<std::string> consumer_names(const std::optional<std::string>& data_d
     std::vector<std::string> names;
     const auto offsets = backend.consumer_offsets(false);
     if (!offsets) return names;
-    for (const ConsumerOffset& offset : *offsets) {
+    for (const ConsumerOffset& offset : offsets->offsets) {
       if (names.empty() || names.back() != offset.consumer) names.push_back(offset.consumer);
     }
     return names;

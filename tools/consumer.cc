@@ -23,9 +23,10 @@ class ConsumerList : public Command {
     const auto backend = TRY(context.open_backend());
     // An unknown topic has no consumers, but it is more likely a slip of the finger.
     if (topic_) TRY(backend->describe_topic(*topic_));
-    std::vector<ConsumerOffset> offsets = TRY(backend->consumer_offsets(with_lag_));
-    if (topic_) std::erase_if(offsets, [&](const ConsumerOffset& offset) { return offset.topic != *topic_; });
-    return names_only_ ? print_names(offsets) : print_consumers(format_, offsets, with_lag_);
+    ConsumerOffsets found = TRY(backend->consumer_offsets(with_lag_));
+    if (topic_) keep_those_on(*topic_, found);
+    TRY(names_only_ ? print_names(found.offsets) : print_consumers(format_, found.offsets, with_lag_));
+    return report_unreadable(found.unreadable);
   }
 
  private:

@@ -136,9 +136,10 @@ class TopicDescribe : public Command {
     const auto backend = TRY(context.open_backend());
     const TopicInfo info = TRY(backend->describe_topic(name_));
     const auto partitions = TRY(backend->partitions(name_));
-    std::vector<ConsumerOffset> consumers = TRY(backend->consumer_offsets(true));
-    std::erase_if(consumers, [&](const ConsumerOffset& offset) { return offset.topic != name_; });
-    return print_description(format_, info, partitions, consumers);
+    ConsumerOffsets consumers = TRY(backend->consumer_offsets(true));
+    keep_those_on(name_, consumers);
+    TRY(print_description(format_, info, partitions, consumers.offsets));
+    return report_unreadable(consumers.unreadable);
   }
 
  private:
@@ -177,7 +178,7 @@ class TopicDelete : public Command {
     TRY(out().write(fmt::format("topic \"{}\" {}\n", name, dry_run_ ? "would be deleted" : "deleted")));
     if (!consumers) return {};
     std::string last;
-    for (const ConsumerOffset& offset : *consumers) {
+    for (const ConsumerOffset& offset : consumers->offsets) {
       if (offset.topic != name || offset.consumer == last) continue;
       last = offset.consumer;
       print_note(

@@ -6,6 +6,7 @@
 #include "leat/base/units.h"
 #include "tools/commands.h"
 #include "tools/options.h"
+#include "tools/topic_rows.h"
 
 namespace leat::tools {
 namespace {
@@ -146,8 +147,12 @@ class TopicTrim : public Command {
 
   // Says which consumers have not read everything that goes.
   Result<void> name_losers(Backend& backend, const std::vector<TrimResult>& plan) const {
-    for (const ConsumerOffset& offset : TRY(backend.consumer_offsets(false))) {
-      if (offset.topic != name_) continue;
+    ConsumerOffsets consumers = TRY(backend.consumer_offsets(false));
+    keep_those_on(name_, consumers);
+    for (const UnreadableOffsets& unreadable : consumers.unreadable)
+      print_warning(
+          fmt::format("what consumer \"{}\" has read is not known: {}", unreadable.consumer, unreadable.error.message));
+    for (const ConsumerOffset& offset : consumers.offsets) {
       for (const TrimResult& trim : plan) {
         if (trim.partition != offset.partition || offset.next >= trim.new_start) continue;
         const std::int64_t unread = trim.new_start - std::max(offset.next, trim.prior_start);

@@ -145,6 +145,17 @@ Result<void> print_partitions(ListFormat format, std::span<const PartitionInfo> 
   return print_rows(format, kPartitionColumns, partition_rows(partitions), "No partitions found");
 }
 
+void keep_those_on(std::string_view topic, ConsumerOffsets& consumers) {
+  std::erase_if(consumers.offsets, [&](const ConsumerOffset& offset) { return offset.topic != topic; });
+  std::erase_if(consumers.unreadable, [&](const UnreadableOffsets& one) { return one.topic != topic; });
+}
+
+Result<void> report_unreadable(std::span<const UnreadableOffsets> unreadable) {
+  if (unreadable.empty()) return {};
+  for (const UnreadableOffsets& one : unreadable.first(unreadable.size() - 1)) print_error(one.error);
+  return std::unexpected(unreadable.back().error);
+}
+
 Result<void> print_consumers(ListFormat format, std::span<const ConsumerOffset> offsets, bool with_lag) {
   return print_rows(format, consumer_columns(with_lag), consumer_rows(offsets, with_lag), "No consumers found");
 }

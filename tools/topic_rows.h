@@ -19,6 +19,11 @@ Result<void> print_topics(ListFormat format, std::span<const TopicInfo> topics);
 // TOPIC PARTITION SEGMENTS SIZE START END RECORDS OLDEST NEWEST.
 Result<void> print_partitions(ListFormat format, std::span<const PartitionInfo> partitions);
 
+// Leaves out those on other topics.
+void keep_those_on(std::string_view topic, ConsumerOffsets& consumers);
+// How a command ends that has shown the others: each is named. Errors: damaged, if there is one.
+Result<void> report_unreadable(std::span<const UnreadableOffsets> unreadable);
+
 // CONSUMER TOPIC PARTITION OFFSET LAST SEEN, and LAG when asked for. OFFSET is the last record seen.
 Result<void> print_consumers(ListFormat format, std::span<const ConsumerOffset> offsets, bool with_lag);
 

@@ -291,6 +291,18 @@ struct ConsumerOffset {
   std::optional<std::int64_t> lag = {};  // visible records behind `next`, or absent when the partition is unreadable
 };
 
+// Those that could not be read, and why: damage in what is stored for one consumer leaves the others readable.
+struct UnreadableOffsets {
+  std::string consumer;
+  std::string topic;
+  Error error;
+};
+
+struct ConsumerOffsets {
+  std::vector<ConsumerOffset> offsets;  // by consumer, topic, partition
+  std::vector<UnreadableOffsets> unreadable = {};
+};
+
 struct DeletedOffset {
   std::string topic;
   PartitionId partition{};
@@ -332,8 +344,8 @@ class Backend {
   // Errors: those of open_reader, and busy when another process holds a partition this member needs (names it).
   virtual Result<std::unique_ptr<GroupReader>> join_group(std::string_view consumer, const GroupOptions& options) = 0;
 
-  // Every stored offset, by consumer, topic, partition. `with_lag` also asks each partition for its end.
-  virtual Result<std::vector<ConsumerOffset>> consumer_offsets(bool with_lag) = 0;
+  // Every stored offset. `with_lag` also asks each partition for its end. Errors: those of the place as a whole.
+  virtual Result<ConsumerOffsets> consumer_offsets(bool with_lag) = 0;
   // Errors: not_found (no offsets stored, no member living).
   virtual Result<ConsumerDescription> describe_consumer(std::string_view consumer) = 0;
   // Stores where the requests say, all of them or, after an error in checking, none. Without `execute` only says what

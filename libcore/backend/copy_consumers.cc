@@ -37,7 +37,9 @@ Result<SourceTail> Copy::tail_of(const std::string& topic, PartitionId partition
 
 Result<CopiedConsumers> Copy::copy_consumers() {
   CopiedConsumers result;
-  std::vector<ConsumerOffset> offsets = TRY(source_->consumer_offsets(false));
+  auto [offsets, unreadable] = TRY(source_->consumer_offsets(false));
+  for (UnreadableOffsets& one : unreadable)
+    if (topics_.contains(one.topic)) result.failures.push_back(std::move(one.error));
   // Those of other copies, from that cluster, are of no use elsewhere.
   std::erase_if(offsets, [&](const ConsumerOffset& offset) {
     const auto topic = topics_.find(offset.topic);

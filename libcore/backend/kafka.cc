@@ -77,7 +77,7 @@ class KafkaBackend final : public Backend {
     return kafka::join_group(config_, consumer, options);
   }
 
-  Result<std::vector<ConsumerOffset>> consumer_offsets(bool with_lag) override {
+  Result<ConsumerOffsets> consumer_offsets(bool with_lag) override {
     return kafka::consumer_offsets(*handle_, with_lag);
   }
   Result<ConsumerDescription> describe_consumer(std::string_view consumer) override {

@@ -214,7 +214,7 @@ TopicSettings from_kafka(const std::map<std::string, std::string, std::less<>>& 
 
 // ---- Offsets of consumers: kafka_offsets.cc ----
 
-Result<std::vector<ConsumerOffset>> consumer_offsets(Handle& handle, bool with_lag);
+Result<ConsumerOffsets> consumer_offsets(Handle& handle, bool with_lag);
 Result<ConsumerDescription> describe_consumer(Handle& handle, std::string_view consumer);
 Result<std::vector<SeekResult>> seek_consumer(Handle& handle, std::string_view consumer,
                                               std::span<const SeekRequest> requests, bool create, bool execute);

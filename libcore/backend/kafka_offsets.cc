@@ -235,7 +235,7 @@ bool is_rebalancing(Handle& handle, std::string_view consumer) {
 
 // ---- Listing ----
 
-Result<std::vector<ConsumerOffset>> consumer_offsets(Handle& handle, bool with_lag) {
+Result<ConsumerOffsets> consumer_offsets(Handle& handle, bool with_lag) {
   const Topics topics = TRY(handle.topics());
   std::vector<ConsumerOffset> offsets;
   std::vector<Place> places;
@@ -246,14 +246,14 @@ Result<std::vector<ConsumerOffset>> consumer_offsets(Handle& handle, bool with_l
       places.push_back(place);
     }
   }
-  if (!with_lag) return offsets;
+  if (!with_lag) return ConsumerOffsets{std::move(offsets)};
   std::ranges::sort(places);
   places.erase(std::ranges::unique(places).begin(), places.end());
   const auto ranges = TRY(ranges_of(handle, places));
   for (ConsumerOffset& offset : offsets)
     if (const auto range = ranges.find({offset.topic, offset.partition}); range != ranges.end())
       offset.lag = lag_behind(range->second, offset.next);
-  return offsets;
+  return ConsumerOffsets{std::move(offsets)};
 }
 
 Result<ConsumerDescription> describe_consumer(Handle& handle, std::string_view consumer) {

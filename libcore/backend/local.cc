@@ -142,7 +142,7 @@ class LocalBackend final : public Backend {
     return join_local_group(data_dir_, consumer, options);
   }
 
-  Result<std::vector<ConsumerOffset>> consumer_offsets(bool with_lag) override {
+  Result<ConsumerOffsets> consumer_offsets(bool with_lag) override {
     return local_consumer_offsets(data_dir_, with_lag);
   }
   Result<ConsumerDescription> describe_consumer(std::string_view consumer) override {

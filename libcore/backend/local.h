@@ -21,7 +21,7 @@ Result<std::unique_ptr<Reader>> open_local_reader(const DataDir& data_dir, const
 Result<std::unique_ptr<GroupReader>> join_local_group(const DataDir& data_dir, std::string_view consumer,
                                                       const GroupOptions& options);
 
-Result<std::vector<ConsumerOffset>> local_consumer_offsets(const DataDir& data_dir, bool with_lag);
+Result<ConsumerOffsets> local_consumer_offsets(const DataDir& data_dir, bool with_lag);
 Result<ConsumerDescription> describe_local_consumer(const DataDir& data_dir, std::string_view consumer);
 Result<std::vector<SeekResult>> seek_local_consumer(const DataDir& data_dir, std::string_view consumer,
                                                     std::span<const SeekRequest> requests, bool create, bool execute);

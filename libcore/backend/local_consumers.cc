@@ -51,6 +51,34 @@ Error unknown_consumer(std::string_view consumer, std::optional<std::string_view
           near.empty() ? "leat consumer list" : fmt::format("did you mean \"{}\"?", near)};
 }
 
+// ---- Listing ----
+
+// Damage is told of beside what can be read; any other error is the caller's.
+Result<void> add_unreadable(const std::string& group, const std::string& topic, const Error& error,
+                            ConsumerOffsets& found) {
+  if (error.code != Code::damaged) return std::unexpected(error);
+  found.unreadable.push_back({group, topic, error});
+  return {};
+}
+
+// What is stored for one group in one topic. Errors: damaged (the whole file), io.
+Result<void> add_offsets(const DataDir& data_dir, const std::string& group, Topic& topic, bool with_lag,
+                         ConsumerOffsets& found) {
+  const auto file = TRY(offsets_of(data_dir, group, topic, OffsetsFile::Access::read));
+  if (!file) return {};
+  for (PartitionId p{0}; p.value < topic.settings().partitions; p += 1) {
+    const auto stored = file->load(p);
+    if (!stored) TRY(add_unreadable(group, topic.name(), stored.error(), found));
+    if (!stored || !*stored) continue;
+    ConsumerOffset offset{group, topic.name(), p, (*stored)->next, (*stored)->committed_at, {}};
+    if (with_lag) {
+      if (const auto range = TRY(range_if_readable(topic, p))) offset.lag = lag_behind(*range, offset.next);
+    }
+    found.offsets.push_back(std::move(offset));
+  }
+  return {};
+}
+
 // ---- Describing ----
 
 Result<ConsumerPartition> describe_partition(Topic& topic, const OffsetsFile& file, PartitionId partition) {
@@ -257,24 +285,15 @@ std::vector<PartitionId> partitions_or_all(std::span<const PartitionId> chosen, 
   return partitions;
 }
 
-Result<std::vector<ConsumerOffset>> local_consumer_offsets(const DataDir& data_dir, bool with_lag) {
-  std::vector<ConsumerOffset> offsets;
+Result<ConsumerOffsets> local_consumer_offsets(const DataDir& data_dir, bool with_lag) {
+  ConsumerOffsets found;
   for (const GroupTopic& entry : TRY(list_group_topics(data_dir))) {
     auto topic = TRY(topic_of(data_dir, entry.topic));
     if (!topic) continue;
-    const auto file = TRY(offsets_of(data_dir, entry.group, *topic, OffsetsFile::Access::read));
-    if (!file) continue;
-    for (PartitionId p{0}; p.value < topic->settings().partitions; p += 1) {
-      const auto stored = TRY(file->load(p));
-      if (!stored) continue;
-      ConsumerOffset offset{entry.group, entry.topic, p, stored->next, stored->committed_at, {}};
-      if (with_lag) {
-        if (const auto range = TRY(range_if_readable(*topic, p))) offset.lag = lag_behind(*range, stored->next);
-      }
-      offsets.push_back(std::move(offset));
-    }
+    const auto listed = add_offsets(data_dir, entry.group, *topic, with_lag, found);
+    if (!listed) TRY(add_unreadable(entry.group, entry.topic, listed.error(), found));
   }
-  return offsets;
+  return found;
 }
 
 Result<ConsumerDescription> describe_local_consumer(const DataDir& data_dir, std::string_view consumer) {

@@ -1,5 +1,5 @@
-// A program outside this tree that runs a pipeline of its own parts: readings of sensors are parsed in parallel, what is
-// no number is refused, batches of one sensor become their mean, and a sink of the program's prints the means. The
+// A program outside this tree that runs a pipeline of its own parts: readings of sensors are parsed in parallel, what
+// is no number is refused, batches of one sensor become their mean, and a sink of the program's prints the means. The
 // offsets of the readings are committed behind that: a second run has nothing left to do.
 #include <leat/backend/backend.h>
 #include <leat/pipe/pipeline.h>
@@ -60,12 +60,12 @@ class Keep final : public Sink {
 };
 
 SinkPlan keep(std::string shown, std::multimap<std::string, std::string>& to) {
-  return {std::move(shown), [&to](const SinkSurroundings&) -> leat::Result<std::unique_ptr<Sink>> {
-            return std::make_unique<Keep>(to);
-          }};
+  return {std::move(shown),
+          [&to](const SinkSurroundings&) -> leat::Result<std::unique_ptr<Sink>> { return std::make_unique<Keep>(to); }};
 }
 
-PipelinePlan plan_into(std::multimap<std::string, std::string>& means, std::multimap<std::string, std::string>& refused) {
+PipelinePlan plan_into(std::multimap<std::string, std::string>& means,
+                       std::multimap<std::string, std::string>& refused) {
   PipelinePlan plan;
   plan.topics = {"readings"};
   plan.group = "means";
@@ -102,9 +102,11 @@ leat::Result<void> produce(leat::Backend& backend) {
 
 leat::Result<void> process(leat::Backend& backend) {
   std::multimap<std::string, std::string> means, refused;
-  const auto pipeline = TRY(Pipeline::open(
-      plan_into(means, refused),
-      {.source = &backend, .source_location = {}, .notice = [](const std::string& sentence) { std::puts(sentence.c_str()); }, .follow = false}));
+  const auto pipeline = TRY(Pipeline::open(plan_into(means, refused),
+                                           {.source = &backend,
+                                            .source_location = {},
+                                            .notice = [](const std::string& sentence) { std::puts(sentence.c_str()); },
+                                            .follow = false}));
   TRY(pipeline->run());
   const PipelineReport report = pipeline->report();
   std::printf("%d read, %d refused, %d open\n", static_cast<int>(report.read), static_cast<int>(report.errors),

@@ -90,9 +90,7 @@ class TestedBackend final : public Backend {
   Result<std::unique_ptr<GroupReader>> join_group(std::string_view consumer, const GroupOptions& options) override {
     return std::make_unique<PatientMember>(TRY(inner_->join_group(consumer, options)));
   }
-  Result<std::vector<ConsumerOffset>> consumer_offsets(bool with_lag) override {
-    return inner_->consumer_offsets(with_lag);
-  }
+  Result<ConsumerOffsets> consumer_offsets(bool with_lag) override { return inner_->consumer_offsets(with_lag); }
   Result<ConsumerDescription> describe_consumer(std::string_view consumer) override {
     return inner_->describe_consumer(consumer);
   }
@@ -164,12 +162,13 @@ class RealPlace final : public Place {
  public:
   RealPlace() {
     // What was not made by these tests is not theirs to delete.
-    static const bool empty = must(open()->topic_names()).empty() && must(open()->consumer_offsets(false)).empty();
+    static const bool empty =
+        must(open()->topic_names()).empty() && must(open()->consumer_offsets(false)).offsets.empty();
     if (!empty) FAIL("the cluster of LEAT_TEST_KAFKA has topics or consumers: these tests want one of their own");
   }
   ~RealPlace() override {
     const auto backend = open();
-    for (const ConsumerOffset& offset : backend->consumer_offsets(false).value_or(std::vector<ConsumerOffset>()))
+    for (const ConsumerOffset& offset : backend->consumer_offsets(false).value_or(ConsumerOffsets()).offsets)
       (void)backend->delete_consumer(offset.consumer, {}, {}, true);
     for (const std::string& name : backend->topic_names().value_or(std::vector<std::string>()))
       (void)backend->delete_topic(name);

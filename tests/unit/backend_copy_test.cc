@@ -302,7 +302,7 @@ TEST_CASE("consumers are brought to the same places, never back, and not while t
   };
   const auto stored = [&](const std::string& consumer) {
     std::vector<std::int64_t> next;
-    for (const ConsumerOffset& offset : must(f.to->consumer_offsets(false)))
+    for (const ConsumerOffset& offset : must(f.to->consumer_offsets(false)).offsets)
       if (offset.consumer == consumer) next.push_back(offset.next.value);
     return next;
   };

@@ -113,7 +113,7 @@ TEST_CASE("strategy none reads from the stored offset, claims nothing and never 
       CHECK(Fixture::values_of(*onlooker).size() == 2);
       CHECK(code_of(onlooker->commit(onlooker->positions())) == Code::usage);
     }
-    CHECK(must(f.backend->consumer_offsets(false)).empty());
+    CHECK(must(f.backend->consumer_offsets(false)).offsets.empty());
     CHECK(f.consume("c1").size() == 2);
     f.produce({"c"});
     auto member = must(f.backend->join_group("c1", f.group()));
@@ -158,10 +158,10 @@ TEST_CASE("a commit never points past the end of the log") {
     auto member = must(f.backend->join_group("c1", f.group()));
     const std::array past{Position{"t", {0}, {3}}};
     CHECK(code_of(member->commit(past)) == Code::usage);
-    CHECK(must(f.backend->consumer_offsets(false)).empty());
+    CHECK(must(f.backend->consumer_offsets(false)).offsets.empty());
     f.produce({"c"});
     must(member->commit(past));
-    CHECK(must(f.backend->consumer_offsets(false)).at(0).next.value == 3);
+    CHECK(must(f.backend->consumer_offsets(false)).offsets.at(0).next.value == 3);
   }
 }
 
@@ -196,7 +196,7 @@ TEST_CASE("a member of a deleted topic can neither read nor commit") {
     CHECK(code_of(member->next(Milliseconds(0))) == Code::not_found);
     const std::array done{Position{"t", {0}, {1}}};
     CHECK(code_of(member->commit(done)) == Code::not_found);
-    CHECK(must(f.backend->consumer_offsets(false)).empty());
+    CHECK(must(f.backend->consumer_offsets(false)).offsets.empty());
   }
 }
 
@@ -448,7 +448,7 @@ TEST_CASE("strategy automatic commits what was handed out before the latest call
     CAPTURE(kind.name);
     Fixture f(kind);
     f.produce({"a", "b", "c"});
-    const auto next_of = [&] { return must(f.backend->consumer_offsets(false)).at(0).next.value; };
+    const auto next_of = [&] { return must(f.backend->consumer_offsets(false)).offsets.at(0).next.value; };
     GroupOptions options = f.group();
     {
       auto member = must(f.backend->join_group("g", options));
@@ -516,7 +516,7 @@ TEST_CASE("stored offsets are listed by consumer, topic and partition, with thei
       must(member->commit(done));
     }
     f.produce({"d"}, 1);
-    const auto offsets = must(f.backend->consumer_offsets(true));
+    const auto offsets = must(f.backend->consumer_offsets(true)).offsets;
     REQUIRE(offsets.size() == 4);
     Strings rows;
     for (const ConsumerOffset& o : offsets) {
@@ -526,9 +526,9 @@ TEST_CASE("stored offsets are listed by consumer, topic and partition, with thei
       CHECK(o.committed_at <= now_ms());
     }
     CHECK(rows == Strings{"c1 a 0 0 0", "c1 t 1 1 3", "c2 t 0 0 0", "c2 t 1 3 1"});
-    CHECK(!must(f.backend->consumer_offsets(false))[0].lag);
+    CHECK(!must(f.backend->consumer_offsets(false)).offsets[0].lag);
     must(f.backend->trim_topic("t", {TrimTarget::Kind::before_offset, 3}, {}, true));
-    CHECK(must(f.backend->consumer_offsets(true))[1].lag == 1);
+    CHECK(must(f.backend->consumer_offsets(true)).offsets[1].lag == 1);
   }
 }
 
@@ -541,7 +541,7 @@ TEST_CASE("deleting a consumer clears its offsets, in all topics or the chosen o
     both.read.topics = {{"t"}, {"u"}};
     f.consume("c1", both);
     f.consume("c2", both);
-    const auto rows = [&] { return must(f.backend->consumer_offsets(false)).size(); };
+    const auto rows = [&] { return must(f.backend->consumer_offsets(false)).offsets.size(); };
     CHECK(rows() == 6);
     CHECK(must(f.backend->delete_consumer("c1", {}, {}, false)).size() == 3);
     CHECK(rows() == 6);
@@ -576,7 +576,7 @@ TEST_CASE("a consumer in use is busy to delete, committed or not, and nothing of
     CHECK(code_of(other->delete_consumer("c1", {}, {}, true)) == Code::busy);
     CHECK(code_of(other->delete_consumer("c1", {}, {}, false)) == Code::busy);
     CHECK(code_of(other->delete_consumer("c3", {}, {}, true)) == Code::busy);
-    CHECK(must(other->consumer_offsets(false)).size() == 2);
+    CHECK(must(other->consumer_offsets(false)).offsets.size() == 2);
     const std::array free{PartitionId{0}};
     CHECK(must(other->delete_consumer("c1", "t", free, true)).size() == 1);
     member.reset();
@@ -665,7 +665,7 @@ TEST_CASE("seeking stores for all that was asked or for nothing, makes a consume
     CHECK(!f.backend->seek_consumer("g", nowhere, true, true));
     const std::array unknown{SeekRequest{"u", {}, {Target::start}}};
     CHECK(code_of(f.backend->seek_consumer("g", unknown, true, true)) == Code::not_found);
-    CHECK(must(f.backend->consumer_offsets(false)).empty());
+    CHECK(must(f.backend->consumer_offsets(false)).offsets.empty());
     CHECK(must(f.backend->seek_consumer("g", good, true, true)).size() == 2);
     CHECK(f.consume("g") == Strings{"b"});
     const std::array everywhere{SeekRequest{{}, {}, {Target::start}}};

@@ -28,7 +28,7 @@ struct Source : Fixture {
   }
   // What is stored for the group; -1 for nothing.
   std::int64_t committed(std::int32_t partition = 0) {
-    for (const ConsumerOffset& offset : must(backend->consumer_offsets(false)))
+    for (const ConsumerOffset& offset : must(backend->consumer_offsets(false)).offsets)
       if (offset.consumer == "g" && offset.partition.value == partition) return offset.next.value;
     return -1;
   }
