@@ -28,6 +28,7 @@ constexpr unsigned kStatusMax = 600;
 constexpr std::size_t kOwnMemory = 4 << 10;
 
 constexpr unsigned kBadRequest = 400;
+constexpr unsigned kMisdirected = 421;
 constexpr unsigned kTooLarge = 413;
 constexpr unsigned kBusy = 503;
 // Of an answer: that all connections have such ones at a time is borne.
@@ -58,13 +59,14 @@ Connection* connection_of(MHD_Connection* handle) {
   return info == nullptr ? nullptr : static_cast<Connection*>(info->socket_context);
 }
 
-// How the length of a body is told, over all headers.
+// How the length of a body is told, over all headers, and who is asked.
 struct Framing {
   int lengths = 0;
   int encodings = 0;
   int hosts = 0;
   bool plain = true;  // each in the one form that everybody reads alike
   std::uint64_t length = 0;
+  std::string_view host = {};
 };
 
 bool is_number(const char* text) {
@@ -85,6 +87,7 @@ MHD_Result note_header(void* cls, MHD_ValueKind, const char* name, const char* v
     framing.plain = framing.plain && ::strcasecmp(value, "chunked") == 0;
   } else if (::strcasecmp(name, MHD_HTTP_HEADER_HOST) == 0) {
     ++framing.hosts;
+    framing.host = value;
   }
   return MHD_YES;
 }
@@ -95,6 +98,7 @@ class Server final : public HttpServer {
   ~Server() override { Server::stop(Milliseconds(0)); }
 
   Result<void> open(const ListenAddress& address) {
+    listens_as_ = address.host;
     const int fd = TRY(listen_at(address)).release();
     daemon_ = MHD_start_daemon(
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, nullptr, nullptr, answer, this,
@@ -307,6 +311,8 @@ class Server final : public HttpServer {
     if (!framing.plain || framing.lengths + framing.encodings > 1 || framing.hosts > 1)
       return refuse(handle, kBadRequest, "the length of the body, or the host, is not told in one way\n");
     if (framing.length > limits_.body_bytes) return refuse(handle, kTooLarge, "the body is too large\n");
+    if (loopback_ && !limits_.any_host && !is_host_of_this_machine(framing.host, listens_as_))
+      return refuse(handle, kMisdirected, "this server is for its own machine, which has other names than that\n");
     return MHD_YES;
   }
 
@@ -383,6 +389,7 @@ class Server final : public HttpServer {
   MHD_Daemon* daemon_ = nullptr;
   std::string url_;
   bool loopback_ = false;
+  std::string listens_as_;
   std::atomic<unsigned> open_ = 0;
   std::atomic<int> under_way_ = 0;
   std::atomic<std::size_t> answers_bytes_ = 0;

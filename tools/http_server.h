@@ -39,6 +39,7 @@ struct HttpLimits {
   // What would make large answers come to more is refused with 503.
   std::size_t answers_bytes = std::size_t{256} << 20;
   unsigned threads = 2;
+  bool any_host = false;  // or, where only this machine can reach it, the names that this machine has for itself
 };
 
 struct HttpRequest {

@@ -1,5 +1,6 @@
 #include "tools/listen_address.h"
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
 
 #include "leat/base/units.h"
@@ -21,6 +22,17 @@ Result<ListenAddress> parse_listen_address(std::string_view text) {
   if (host.empty() || !number || *number < 0 || *number > 65535)
     return fail(Code::usage, fmt::format("\"{}\" is not allowed: expected HOST:PORT", text));
   return ListenAddress{std::string(host), std::string(port)};
+}
+
+bool is_host_of_this_machine(std::string_view header, std::string_view listens_as) {
+  if (header.empty() || header.starts_with('[')) return true;  // HTTP/1.0, or an IPv6 address
+  std::string host(header.substr(0, header.find(':')));
+  for (char& c : host)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + ('a' - 'A'));
+  if (host.ends_with('.')) host.pop_back();
+  in_addr address{};
+  return host == listens_as || host == "localhost" || host.ends_with(".localhost") ||
+         ::inet_pton(AF_INET, host.c_str(), &address) == 1;
 }
 
 }  // namespace leat::tools

@@ -28,8 +28,8 @@ MEMORY_MAX = 64 << 20  # more than before
 LARGE = 4 << 20
 HOARDERS = 100
 HOARD_MAX = 320 << 20  # of the answers that they do not take, and what is around them
-GOOD = b"GET /stores/s/k HTTP/1.1\r\nHost: x\r\n\r\n"
-POST = b"POST /stores/s/get HTTP/1.1\r\nHost: x\r\n"
+GOOD = b"GET /stores/s/k HTTP/1.1\r\nHost: localhost\r\n\r\n"
+POST = b"POST /stores/s/get HTTP/1.1\r\nHost: localhost\r\n"
 BODY = b'{"keys":["k"]}'
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
 
@@ -69,8 +69,8 @@ def mangled(generator):
 def oversized(generator):
     size = generator.choice([20_000, 65_536, 1_000_000])
     return generator.choice([
-        b"GET /" + b"a" * size + b" HTTP/1.1\r\nHost: x\r\n\r\n", b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * size + b"\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: x\r\n" + b"A: b\r\n" * (size // 6) + b"\r\n", POST + b"Content-Length: %d\r\n\r\n" % (10 * size) + b"a" * size,
+        b"GET /" + b"a" * size + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * size + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"A: b\r\n" * (size // 6) + b"\r\n", POST + b"Content-Length: %d\r\n\r\n" % (10 * size) + b"a" * size,
         POST + CHUNKED + b"\r\n" + b"ffffff\r\n" + b"a" * size * 2, POST + CHUNKED + b"\r\n" + b"1\r\na\r\n" * size])
 
 
@@ -151,7 +151,7 @@ def hoard(server):
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.settimeout(20)
         client.connect(("127.0.0.1", server.port))
-        client.sendall(b"GET /stores/s/large HTTP/1.1\r\nHost: x\r\n\r\n")
+        client.sendall(b"GET /stores/s/large HTTP/1.1\r\nHost: localhost\r\n\r\n")
         refused += client.recv(12) == b"HTTP/1.1 503"
         clients.append(client)
     grown = figures(server)[0] - memory

@@ -165,13 +165,13 @@ def check_others(server):
 
 def check_connections(server):
     port = server.port
-    one = b"GET /stores/s/plain HTTP/1.1\r\nHost: x\r\n\r\n"
-    answer, _ = exchange(port, one * 50 + one.replace(b"Host: x", b"Host: x\r\nConnection: close"))
+    one = b"GET /stores/s/plain HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    answer, _ = exchange(port, one * 50 + one.replace(b"Host: localhost", b"Host: localhost\r\nConnection: close"))
     check("pipelined", answer.count(b"HTTP/1.1 200"), 51)
     answer, closed = exchange(port, [one[:10], one[10:25], one[25:]], timeout=1.0, pause=0.05)
     check("in pieces, and kept alive", (answer.count(b"HTTP/1.1 200"), closed), (1, False))
     # What tells the length of a body in two ways, or in one that others may read differently, and other malformed requests.
-    post = b"POST /stores/s/get HTTP/1.1\r\nHost: x\r\n"
+    post = b"POST /stores/s/get HTTP/1.1\r\nHost: localhost\r\n"
     chunked = b"Transfer-Encoding: chunked\r\n"
     body = b'11\r\n{"keys":["plain"]}\r\n0\r\n\r\n'.replace(b"11", b"12")
     check("chunked", status_of(exchange(port, post + chunked + b"\r\n" + body, timeout=1.0)[0]), 200)
@@ -196,9 +196,9 @@ def check_connections(server):
             ("a huge chunk", post + chunked + b"\r\nffffffffffffffffff\r\nhello\r\n0\r\n\r\n"),
             ("a chunk that is no number", post + chunked + b"\r\nxyz\r\nhello\r\n0\r\n\r\n"),
             ("a line without version", b"GET /stores/s/plain\r\n\r\n"),
-            ("a header of 64 KiB", b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 65536 + b"\r\n\r\n"),
-            ("very many headers", b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X: a\r\n" * 20000 + b"\r\n"),
-            ("a line of 64 KiB", b"GET /" + b"a" * 65536 + b" HTTP/1.1\r\nHost: x\r\n\r\n"),
+            ("a header of 64 KiB", b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 65536 + b"\r\n\r\n"),
+            ("very many headers", b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X: a\r\n" * 20000 + b"\r\n"),
+            ("a line of 64 KiB", b"GET /" + b"a" * 65536 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n"),
             ("a body announced too large", post + b"Content-Length: 2000000\r\n\r\n{"),
             ("a body that becomes too large", post + chunked + b"\r\n" + b"10000\r\n" + (b"a" * 65536 + b"\r\n10000\r\n") * 40)]:
         answer, closed = exchange(port, request, timeout=3.0)
@@ -215,7 +215,7 @@ def check_load(server):
     slow = []
     for _ in range(100):
         client = socket.create_connection(("127.0.0.1", server.port), timeout=10)
-        client.sendall(b"GET /stores/s/plain HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+        client.sendall(b"GET /stores/s/plain HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
         slow.append(client)
     for _ in range(5):
         for client in slow:
@@ -237,7 +237,7 @@ def check_deadline():
     for client in clients:
         client.settimeout(0.2 if refused else 1.0)
         try:
-            client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            client.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
             refused += client.recv(100) == b""
         except (ConnectionResetError, BrokenPipeError, TimeoutError):
             refused += 1
@@ -258,6 +258,14 @@ def check_deadline():
     check("its end", server.stop(), -15)
 
 
+def check_hosts(server):
+    """What a web page whose name leads here, by its own server's doing, would send."""
+    for host, expected in [("localhost", 404), ("LOCALHOST:8080", 404), ("127.0.0.1", 404), ("[::1]:80", 404), ("10.0.0.1:1", 404),
+                           ("prices.localhost.", 404), ("evil.example", 421), ("evil.example:8080", 421), ("127.0.0.1.evil.example", 421),
+                           ("localhost.evil.example", 421), ("xlocalhost", 421)]:
+        check(f"host {host}", server.ask(f"/stores/{server.store}/nobody", headers={"Host": host})[0], expected)
+
+
 def check_token():
     with open("token", "w", encoding="utf-8") as file:
         file.write("correct horse\n".replace(" ", "-"))
@@ -270,6 +278,8 @@ def check_token():
     for target, expected in [("/metrics", 401), ("/status", 401), ("/stores/guarded", 401), ("/", 200), ("/healthz", 200), ("/readyz", 200),
                              ("/openapi.json", 200)]:
         check(f"without a token, {target}", server.ask(target)[0], expected)
+    named = {"Host": "store.example", "Authorization": "Bearer correct-horse"}
+    check("by another name, with the token", server.ask("/stores/guarded/x", headers=named)[0], 404)
     check("flush without a token", server.ask("/flush-store/guarded", method="POST")[0], 401)
     server.kill()
     open("empty", "w", encoding="utf-8").close()
@@ -335,6 +345,7 @@ def main():
     check_many(server)
     check_methods(server)
     check_others(server)
+    check_hosts(server)
     check_flush_and_waiting(server)
     check_connections(server)
     check_load(server)
