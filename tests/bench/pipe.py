@@ -2,7 +2,7 @@
 """How fast pipelines are: through stages that pass on what they get, beside `consume -O none`; and into ClickHouse, beside
 clickhouse-client inserting the same rows. Run by hand, or by `./dev bench --pipe`; what is not installed is left out, visibly.
 
-    tests/bench/pipe.py [--build DIR] [--records N] [--rounds N] [--directory DIR]
+    tests/bench/pipe.py [--build DIR] [--records N] [--rounds N] [--directory DIR] [--results FILE]
 
 All in turn, round by round, so that what disturbs one disturbs all; ratios are of the medians.
 """
@@ -17,8 +17,9 @@ import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(HERE, "..", "pipe"))
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "pipe")]
 import real_servers  # noqa: E402
+import record  # noqa: E402
 
 PARTITIONS = 4
 TABLE = "CREATE TABLE {} (partition UInt32, offset UInt64, timestamp DateTime) ENGINE = MergeTree ORDER BY (partition, offset)"
@@ -96,14 +97,12 @@ def measure(options, place, server):
                 if rows != [[str(options.records)]]:
                     sys.exit(f"{name}: {rows} rows of {options.records}")
     rates = {name: options.records / statistics.median(times) for name, times in seconds.items()}
-    with open("/proc/loadavg", encoding="ascii") as file:
-        load = file.read().split()[0]
-    print(f"{options.records:,} records, {PARTITIONS} partitions, {options.rounds} rounds, {os.cpu_count()} processors, load {load} at the end")
+    rows = []
     for name, rate in rates.items():
         beside = "clickhouse-client" if "batch" in name else "consume -O none"
-        ratio = "" if name == beside or name == "clickhouse-client" else f"{rate / rates[beside]:.2f} of {beside}"
-        times = seconds[name]
-        print(f"  {name:32} {rate:>12,.0f} a second  {min(times):.2f} to {max(times):.2f} s  {ratio}")
+        ratio = "" if name == beside or name == "clickhouse-client" else f"; {rate / rates[beside]:.2f} of {beside}"
+        rows.append((name, f"{rate:,.0f} a second", f"{min(seconds[name]):.2f} to {max(seconds[name]):.2f} s{ratio}"))
+    return rows
 
 
 def main():
@@ -112,15 +111,19 @@ def main():
     parser.add_argument("--records", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--directory", help="where the data go (default: a new one below TMPDIR)")
+    parser.add_argument("--results", default="", metavar="FILE", help="also write the table there, as Markdown")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.directory, prefix="leat-pipe-bench-") as directory:
+        found = record.note_machine(directory, os.path.join(options.build, "leat"))
         place = Place(options, directory)
         if shutil.which("clickhouse-server") and shutil.which("clickhouse-client"):
             with real_servers.clickhouse(os.path.join(directory, "clickhouse")) as server:
-                measure(options, place, server)
+                rows = measure(options, place, server)
         else:
             print("clickhouse-server or clickhouse-client is not installed: without ClickHouse")
-            measure(options, place, None)
+            rows = measure(options, place, None)
+    setting = f"{options.records:,} records of {PARTITIONS} partitions, {options.rounds} rounds"
+    record.show(options.results, "Pipelines", setting, rows, found)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 """How fast a store is: answers beside nginx and redis, ingestion beside `consume`, memory beside the payload, start-up, and the
 latency of reads while changes are applied. Run by hand, or by `./dev bench --store`; what is not installed is left out, visibly.
 
-    tests/bench/store.py [--build DIR] [--keys N] [--seconds N] [--rounds N] [--directory DIR]
+    tests/bench/store.py [--build DIR] [--keys N] [--seconds N] [--rounds N] [--directory DIR] [--results FILE]
 
 Prints a table; says the load of the machine beside it, as other work on it spoils the figures.
 """
@@ -25,6 +25,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
+import record  # noqa: E402
 import servers  # noqa: E402
 
 VALUE_BYTES = 200
@@ -234,19 +235,23 @@ def measure(options, directory):
         place.run("produce", "source", "--key-separator", ":", stdin=file)
     os.unlink(lines)
 
-    reading = []
-    for _ in range(options.rounds):
+    rates = {"read": [], "least": [], "ingested": []}
+    process = None
+    for number in range(options.rounds):
+        if process:
+            process.kill()
+            process.wait()
         began = time.monotonic()
         place.run("consume", "source", "-Bd", "-O", "none")
-        reading.append(options.keys / (time.monotonic() - began))
-    floor = [least(place, options) for _ in range(options.rounds)]
-    began = time.monotonic()
-    process, port = place.serve("s")
-    wait_until(port, "/status", lambda status, body: status == 200 and sum(row["keys"] for row in json.loads(body)["partitions"]) >= options.keys)
-    ingest = options.keys / (time.monotonic() - began)
-    rows.append(("ingested, records a second", f"{ingest:,.0f}", f"{ingest / statistics.median(reading):.2f} of consume -O none, "
-                 f"which reads {statistics.median(reading):,.0f}"))
-    rows.append(("  least: read, write, sync, keep", f"{statistics.median(floor):,.0f}", f"leat is {ingest / statistics.median(floor):.2f} of it"))
+        rates["read"].append(options.keys / (time.monotonic() - began))
+        rates["least"].append(least(place, options))
+        began = time.monotonic()
+        process, port = place.serve(f"s{number}" if number + 1 < options.rounds else "s")
+        wait_until(port, "/status", lambda status, body: status == 200 and sum(row["keys"] for row in json.loads(body)["partitions"]) >= options.keys)
+        rates["ingested"].append(options.keys / (time.monotonic() - began))
+    read, floor, ingest = (statistics.median(rates[name]) for name in ("read", "least", "ingested"))
+    rows.append(("ingested, records a second", f"{ingest:,.0f}", f"{ingest / read:.2f} of consume -O none, which reads {read:,.0f}"))
+    rows.append(("the least: read, write, sync, keep", f"{floor:,.0f}", f"{floor / read:.2f} of consume -O none; leat is {ingest / floor:.2f} of it"))
     payload = options.keys * (KEY_BYTES + VALUE_BYTES)
     rows.append(("memory a key beside the payload", f"{(resident(process) - payload) / options.keys:.1f} bytes", "of all that the process has in use"))
     answers(place, port, options, rows)
@@ -275,17 +280,15 @@ def main():
     parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--directory", help="where the data go (default: a new one below TMPDIR)")
+    parser.add_argument("--results", default="", metavar="FILE", help="also write the table there, as Markdown")
     options = parser.parse_args()
     if not shutil.which("wrk"):
         sys.exit("wrk is not installed: apt-get install wrk")
-    with open("/proc/loadavg", encoding="ascii") as file:
-        load = file.read().split()[0]
     with tempfile.TemporaryDirectory(dir=options.directory, prefix="leat-store-bench-") as directory:
+        found = record.note_machine(directory, os.path.join(options.build, "leat"))
         rows = measure(options, directory)
-    print(f"{options.keys:,} keys of {KEY_BYTES} bytes, values of {VALUE_BYTES}, {options.partitions} partitions, {os.cpu_count()} "
-          f"processors, load {load} before")
-    for name, figure, remark in rows:
-        print(f"  {name:34} {figure:>14}  {remark}")
+    setting = f"{options.keys:,} keys of {KEY_BYTES} bytes with values of {VALUE_BYTES} in {options.partitions} partitions"
+    record.show(options.results, "A store over HTTP", setting, rows, found)
 
 
 if __name__ == "__main__":
