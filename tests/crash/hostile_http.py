@@ -131,7 +131,7 @@ def attack(server, generator, points):
         print(f"the server ended: {server.rest()}")
         return violations + 1
     now, _ = figures(server)
-    if now - memory > MEMORY_MAX:
+    if now - memory > MEMORY_MAX and not servers.SLOW:
         violations += 1
         print(f"memory grew by {now - memory} bytes")
     # The time for a header is half a minute.
@@ -155,7 +155,7 @@ def hoard(server):
         refused += client.recv(12) == b"HTTP/1.1 503"
         clients.append(client)
     grown = figures(server)[0] - memory
-    if not refused or grown > HOARD_MAX:
+    if not refused or (grown > HOARD_MAX and not servers.SLOW):  # a sanitizer keeps what was freed
         violations += 1
         print(f"{refused} of {HOARDERS} large answers were refused, memory grew by {grown} bytes")
     if server.get("k") != "v":
