@@ -37,7 +37,7 @@ SCRIPT_KINDS = {"scenarios": "scenario", "crash": "crash", "interop": "interop",
 ALONE = {"crash/takeover"}
 # Scripts exit with this when something they need is not there; their last line of output says what.
 SKIPPED = 77
-WITH_THREADS = (r"unit/|cli/(produce|consume|copy|store|process)/|scenario/(fluvio|map_reduce|store)|crash/(groups_chaos|hostile_http)|"
+WITH_THREADS = (r"unit/unit|cli/(produce|consume|copy|store|process)/|scenario/(fluvio|map_reduce|store)|crash/(groups_chaos|hostile_http)|"
                 r"store/(growth|http|kills|replicas)|process/(chaos|command)|pipe/(http_sink|clickhouse_sink|early)")
 LAST_LINES = 15  # of a failed test, shown at the end
 
@@ -198,7 +198,7 @@ def chosen(suite):
         # These look at text alone, or compile against what is not instrumented.
         tests = [t for t in tests if not t[0].startswith(("man/", "embed/", "completions/"))]
     if suite.options.sanitizer == "tsan":
-        # Everything that runs more than one thread in a process of ours: librdkafka's own are not instrumented.
+        # Everything that runs more than one thread, but for librdkafka, whose way to start threads the runtime does not know.
         tests = [t for t in tests if re.match(WITH_THREADS, t[0])]
     if suite.options.only:
         tests = [t for t in tests if suite.options.only in t[0]]
