@@ -32,6 +32,7 @@ TEST_CASE("the first signal raises the flag and the second ends the process by i
     if (!stop_requested() || stop_signal() != SIGTERM) ::_exit(1);
   });
   CHECK(WEXITSTATUS(once) == 42);
+#ifndef __SANITIZE_THREAD__  // after liburcu had threads, that runtime puts off the signals of a forked child
   const int twice = status_of([] {
     install_interrupt_handlers();
     ::raise(SIGINT);
@@ -39,6 +40,7 @@ TEST_CASE("the first signal raises the flag and the second ends the process by i
   });
   REQUIRE(WIFSIGNALED(twice));
   CHECK(WTERMSIG(twice) == SIGINT);
+#endif
 }
 
 TEST_CASE("SIGINT that was ignored stays ignored, SIGTERM is always handled") {
