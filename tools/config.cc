@@ -88,6 +88,28 @@ std::string value_text(const TomlEntry& entry) {
   return std::get<bool>(entry.value) ? "true" : "false";
 }
 
+// Partitions are listed: [0, 1] is as good as "0,1". Arrays stand nowhere else.
+Result<std::vector<TomlEntry>> join_lists(std::vector<TomlEntry> entries, std::string_view path) {
+  std::vector<TomlEntry> joined;
+  for (TomlEntry& entry : entries) {
+    const std::string name = entry.key.substr(0, entry.key.find('['));
+    if (name != entry.key) {
+      if (name != "store.partitions" && name != "store.replica_partitions") {
+        return fail(Code::configuration, fmt::format("{}:{}:{}: {}: an array is not expected here", path,
+                                                     entry.key_line, entry.key_column, name));
+      }
+      entry.value = value_text(entry);
+      if (!joined.empty() && joined.back().key == name) {
+        std::get<std::string>(joined.back().value) += "," + std::get<std::string>(entry.value);
+        continue;
+      }
+      entry.key = name;
+    }
+    joined.push_back(std::move(entry));
+  }
+  return joined;
+}
+
 // A directory that XDG's rules name: the variable when it is absolute, else below the home directory; empty without
 // either.
 std::string xdg_dir(const Environment& environment, const char* variable, std::string_view below_home) {
@@ -172,7 +194,7 @@ Result<std::vector<TomlEntry>> read_settings_file(const Environment& environment
   if (text.size() > kFileBytesMax) {
     return fail(Code::configuration, fmt::format("the settings file {} is larger than 1 MiB", path));
   }
-  return parse_toml(text, path);
+  return join_lists(TRY(parse_toml(text, path, TomlArrays::flattened)), path);
 }
 
 Result<Settings> resolve_settings(const GlobalFlags& flags, const Environment& environment,

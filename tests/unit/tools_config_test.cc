@@ -121,15 +121,38 @@ TEST_CASE("a missing settings file is no error unless LEAT_CONFIG names it") {
   CHECK(read_settings_file(environment_of({{"LEAT_CONFIG", "/tmp"}})).error().code == Code::configuration);
 }
 
-TEST_CASE("the settings file is read from the disk") {
+namespace {
+
+// The entries of a settings file with this text.
+Result<std::vector<TomlEntry>> read_file_with(std::string_view text) {
   char path[] = "/tmp/leat-config-test-XXXXXX";
   const int descriptor = ::mkstemp(path);
   REQUIRE(descriptor >= 0);
   ::close(descriptor);
-  std::ofstream(path) << "[defaults]\ncolor = \"never\"\n";
-  const auto entries = read_settings_file(environment_of({{"LEAT_CONFIG", path}}));
+  std::ofstream(path) << text;
+  auto entries = read_settings_file(environment_of({{"LEAT_CONFIG", path}}));
   ::unlink(path);
+  return entries;
+}
+
+}  // namespace
+
+TEST_CASE("the settings file is read from the disk") {
+  const auto entries = read_file_with("[defaults]\ncolor = \"never\"\n");
   REQUIRE(entries);
   REQUIRE(entries->size() == 1);
   CHECK(entries->front().key == "defaults.color");
+}
+
+TEST_CASE("partitions may be listed in the settings file, and nothing else") {
+  const auto entries = read_file_with("[store]\npartitions = [0, 11,\n 2]\nid = \"s\"\nreplica_partitions = [3]\n");
+  REQUIRE(entries);
+  REQUIRE(entries->size() == 3);
+  CHECK(std::get<std::string>((*entries)[0].value) == "0,11,2");
+  CHECK((*entries)[0].key == "store.partitions");
+  CHECK(std::get<std::string>((*entries)[2].value) == "3");
+  const auto refused = read_file_with("[store]\nid = [\"s\"]\n");
+  REQUIRE(!refused);
+  CHECK(refused.error().code == Code::configuration);
+  CHECK(refused.error().message.ends_with(":2:1: store.id: an array is not expected here"));
 }
