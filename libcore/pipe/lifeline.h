@@ -12,7 +12,7 @@ namespace leat::pipe {
 
 class Lifeline {
  public:
-  // To be told of a halt. Before any thread is started.
+  // To be told of a halt. Before any thread is started; the channel must outlive the last call of halt().
   void add(Channel& channel) { channels_.push_back(&channel); }
 
   // Something has failed for good. The first failure counts.

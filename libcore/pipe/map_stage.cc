@@ -111,11 +111,13 @@ class MapStage : public Stage {
 class OrderedMapStage final : public MapStage {
  public:
   OrderedMapStage(std::string name, const StageSurroundings& surroundings)
-      : MapStage(std::move(name), surroundings), channel_(surroundings.channel) {
-    surroundings.lifeline->add(channel_);
-  }
+      : MapStage(std::move(name), surroundings), channel_(surroundings.channel) {}
 
-  Result<void> prepare(std::size_t workers, const MakeMapper& make) { return make_workers(workers, make); }
+  Result<void> prepare(std::size_t workers, const MakeMapper& make) {
+    TRY(make_workers(workers, make));
+    surroundings_->lifeline->add(channel_);
+    return {};
+  }
 
   Inlet& inlet() override { return channel_; }
   std::size_t queued() const override { return channel_.records(); }
@@ -194,9 +196,10 @@ class PartitionMapStage final : public MapStage, private Inlet {
     ChannelLimits limits = surroundings_->channel;
     limits.records = std::max<std::size_t>(limits.records / workers, 1);
     limits.bytes = std::max<std::size_t>(limits.bytes / workers, 1);
+    TRY(make_workers(workers, make));
     for (std::size_t i = 0; i < workers; ++i)
       surroundings_->lifeline->add(*channels_.emplace_back(std::make_unique<Channel>(limits)));
-    return make_workers(workers, make);
+    return {};
   }
 
   Inlet& inlet() override { return *this; }

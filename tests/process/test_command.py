@@ -127,8 +127,8 @@ def check_signals():
             check(f"{name}: delivered", open(path).read().count("\n"), delivered)
             check(f"{name}: committed", committed(group), {0: delivered})
     stuck = Member(pipelines.write_pipeline("stuck.toml", SOURCE.format(group="stuck") + (
-        '[[stage]]\nkind = "sink"\nsink = "command"\ncommand = "sleep 1000"\n[commit]\nshutdown_timeout = "100ms"\n')))
-    time.sleep(0.3)
+        '[[stage]]\nkind = "sink"\nsink = "command"\ncommand = "touch hanging; sleep 1000"\n[commit]\nshutdown_timeout = "100ms"\n')))
+    wait_until(lambda: os.path.exists("hanging"), "a sink that hangs")
     check("a sink that hangs", stuck.stop(), -signal.SIGTERM)
     check_in("a sink that hangs", "stopped with records still open after 100 ms", stuck.said())
     check("a sink that hangs: committed", committed("stuck").get(0, 0), 0)

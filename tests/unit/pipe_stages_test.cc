@@ -311,3 +311,20 @@ TEST_CASE("what fails for good in one stage ends all of them") {
   CHECK(line.lifeline.failure()->code == Code::permission);
   CHECK(line.done().empty());
 }
+
+TEST_CASE("a stage whose programs cannot be started leaves nothing behind that is told of the end") {
+  for (const bool per_partition : {false, true}) {
+    Line line;
+    int made = 0;
+    const auto stage = make_map_stage(
+        "m", {.workers = 3, .per_partition = per_partition},
+        [&](const WorkSurroundings& surroundings) -> Result<std::unique_ptr<Mapper>> {
+          if (++made == 2) return fail(Code::not_found, "no program");
+          return mapper(after_a_while)(surroundings);
+        },
+        line.shared);
+    REQUIRE(!stage);
+    CHECK(stage.error().code == Code::not_found);
+    line.lifeline.halt();
+  }
+}
