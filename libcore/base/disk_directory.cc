@@ -30,6 +30,12 @@ int open_name_by_name(int directory, std::string_view path, int flags, mode_t mo
   return below ? open_name_by_name(below.get(), path.substr(slash + 1), flags, mode) : -1;
 }
 
+// Whether a path goes up, or begins at the top.
+bool leads_out(std::string_view path) {
+  return path.starts_with('/') || path == ".." || path.starts_with("../") || path.ends_with("/..") ||
+         path.find("/../") != std::string_view::npos;
+}
+
 int open_beneath(int directory, const char* name, int flags, mode_t mode) {
   open_how how{};
   // O_NONBLOCK: a pipe that was put in a file's place must not be waited for.
@@ -38,8 +44,14 @@ int open_beneath(int directory, const char* name, int flags, mode_t mode) {
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
   static std::atomic<bool> is_there = true;
   if (is_there.load(std::memory_order_relaxed)) {
-    const auto fd =
-        static_cast<int>(retried([&] { return ::syscall(SYS_openat2, directory, name, &how, sizeof how); }));
+    const auto open = [&] {
+      return static_cast<int>(retried([&] { return ::syscall(SYS_openat2, directory, name, &how, sizeof how); }));
+    };
+    // Moved to another directory while it was being opened: it had left the name, where something else may be by now.
+    constexpr int kTriesMax = 10;
+    int fd = open();
+    for (int tries = 1; fd < 0 && errno == EXDEV && !leads_out(name) && tries < kTriesMax; ++tries) fd = open();
+    if (fd < 0 && errno == EXDEV && !leads_out(name)) errno = ENOENT;
     if (fd >= 0 || errno != ENOSYS) return fd;
     is_there.store(false, std::memory_order_relaxed);
   }

@@ -67,6 +67,30 @@ TEST_CASE("a planted symbolic link is refused, inside as well as to the outside"
   CHECK(read_file(outside / "secret") == "secret");
 }
 
+TEST_CASE("a directory that is moved away while it is opened is opened, or not there") {
+  DiskFixture disk;
+  TempDir elsewhere;
+  const std::string here = disk.temp / "t", there = elsewhere / "t";
+  std::filesystem::create_directory(here);
+  std::atomic<bool> done = false;
+  std::thread mover([&] {
+    while (!done) {
+      ::rename(here.c_str(), there.c_str());
+      ::rename(there.c_str(), here.c_str());
+    }
+  });
+  int opened = 0, absent = 0;
+  for (int i = 0; i < 20'000; ++i) {
+    const auto directory = disk.root.open_directory("t");
+    opened += directory ? 1 : 0;
+    absent += !directory && directory.error().code == Code::not_found ? 1 : 0;
+    if (!directory && directory.error().code != Code::not_found) FAIL_CHECK(directory.error().message);
+  }
+  done = true;
+  mover.join();
+  CHECK(opened + absent == 20'000);
+}
+
 TEST_CASE("a dangling link is not created through") {
   DiskFixture disk;
   TempDir outside;
