@@ -128,7 +128,8 @@ def run(generator):
     for line in (line for batch in log.after([0] * PARTITIONS) for line in batch):
         if not 1 <= processed[line] <= 1 + may_come_again[line]:
             fail(f"{line!r} was processed {processed[line]} times, {may_come_again[line]} of them before a kill")
-    if len(processed) != log.count or not repeated:
+    # The fewer kills of a slow build may all fall where nothing comes again.
+    if len(processed) != log.count or not (repeated or processes.SLOW):
         fail(f"{len(processed)} of {log.count} records were processed, {repeated} of them again: nothing was shown")
     print(f"{sum(kills.values())} kills ({', '.join(f'{n} {how}' for how, n in kills.items())}) in {rounds} rounds: "
           f"{log.count} records, none lost, {repeated} processed again after a kill before the commit")
