@@ -140,8 +140,10 @@ class Server final : public HttpServer {
 
   void stop(Milliseconds grace) override {
     if (daemon_ == nullptr) return;
-    const int fd = MHD_quiesce_daemon(daemon_);
-    if (fd >= 0) ::close(fd);
+    // Nobody is let in any more. The descriptor is closed at the very end: the library's threads still take it out of
+    // what they wait for.
+    const Socket listening(MHD_quiesce_daemon(daemon_));
+    if (listening.get() >= 0) ::shutdown(listening.get(), SHUT_RDWR);
     const SteadyTime deadline = std::chrono::steady_clock::now() + grace;
     while (under_way_.load() > 0 && std::chrono::steady_clock::now() < deadline) std::this_thread::sleep_for(kTick);
     stopping_.store(true);

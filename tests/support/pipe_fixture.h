@@ -86,7 +86,7 @@ class KeepingSink final : public pipe::Sink {
   Answer answer_;
 };
 
-inline pipe::SinkPlan keeping(Delivered& to, Answer answer = {}) {
+inline pipe::SinkPlan keeping(Delivered& to, const Answer& answer = {}) {
   return {"kept", [&to, answer](const pipe::SinkSurroundings&) -> Result<std::unique_ptr<pipe::Sink>> {
             return std::make_unique<KeepingSink>(to, answer);
           }};
