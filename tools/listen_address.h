@@ -17,8 +17,8 @@ struct ListenAddress {
 Result<ListenAddress> parse_listen_address(std::string_view text);
 
 // Whether the Host of a request to a server on this machine alone is one that it is reached under: an address,
-// localhost, `listens_as`, or none. Any other name may be one that a web page's server has given this machine's address,
-// so that the page's scripts can ask here (DNS rebinding).
+// localhost, `listens_as`, or none. Any other name may be one that a web page's server has given this machine's
+// address, so that the page's scripts can ask here (DNS rebinding).
 bool is_host_of_this_machine(std::string_view header, std::string_view listens_as);
 
 }  // namespace leat::tools
