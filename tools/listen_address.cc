@@ -3,6 +3,9 @@
 #include <arpa/inet.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "leat/base/ascii.h"
 #include "leat/base/units.h"
 
 namespace leat::tools {
@@ -27,8 +30,7 @@ Result<ListenAddress> parse_listen_address(std::string_view text) {
 bool is_host_of_this_machine(std::string_view header, std::string_view listens_as) {
   if (header.empty() || header.starts_with('[')) return true;  // HTTP/1.0, or an IPv6 address
   std::string host(header.substr(0, header.find(':')));
-  for (char& c : host)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + ('a' - 'A'));
+  std::ranges::transform(host, host.begin(), ascii_lower);
   if (host.ends_with('.')) host.pop_back();
   in_addr address{};
   return host == listens_as || host == "localhost" || host.ends_with(".localhost") ||

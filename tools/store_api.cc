@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <memory>
 
+#include "leat/base/ascii.h"
 #include "leat/base/base64.h"
 #include "leat/base/crc32c.h"
 #include "leat/base/percent.h"
@@ -171,9 +172,7 @@ bool StoreApi::admits(const HttpRequest& request) const {
   std::string_view given = request.header("Authorization");
   constexpr std::string_view kScheme = "bearer ";
   if (given.size() < kScheme.size()) return false;
-  const bool bearer = std::ranges::equal(given.substr(0, kScheme.size()), kScheme, [](char a, char b) {
-    return (a >= 'A' && a <= 'Z' ? static_cast<char>(a + 32) : a) == b;
-  });
+  const bool bearer = equal_ignoring_case(given.substr(0, kScheme.size()), kScheme);
   given.remove_prefix(kScheme.size());
   return bearer && equal_in_constant_time(given, token_);
 }

@@ -108,10 +108,8 @@ Result<void> serve_store(Context& context, const ServeSettings& settings) {
   StoreApi api(*store, settings.stored_as, std::move(token), [&listening] {
     return listening == nullptr ? HttpFigures{} : HttpFigures{listening->connections(), listening->answered()};
   });
-  HttpLimits limits = settings.limits;
-  limits.any_host = !settings.token_file.empty();  // no page knows the token
-  const auto server = TRY(
-      HttpServer::start(settings.listen, limits, [&api](const HttpRequest& request) { return api.answer(request); }));
+  const auto server = TRY(HttpServer::start(settings.listen, settings.limits,
+                                            [&api](const HttpRequest& request) { return api.answer(request); }));
   listening = server.get();
   store->on_change([&server] { server->wake(); });
   say_where(*server, settings);

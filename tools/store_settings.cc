@@ -155,6 +155,7 @@ Result<ServeSettings> resolve_store(const StoreTexts& texts) {
   settings.limits.connections = static_cast<std::uint32_t>(TRY(count_of(texts, "max_connections", 1000, 1, 100'000)));
   settings.limits.threads = std::max(2U, std::thread::hardware_concurrency());
   settings.token_file = text_of(texts, "token_file", "");
+  settings.limits.any_host = !settings.token_file.empty();  // no web page knows the token
   settings.transform = text_of(texts, "transform", "");
   const std::string framing = text_of(texts, "transform_framing", "lines");
   if (framing != "lines" && framing != "u32be") return refuse(*find(texts, "transform_framing"), "lines or u32be");

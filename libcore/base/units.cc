@@ -10,6 +10,7 @@
 #include <span>
 #include <vector>
 
+#include "leat/base/ascii.h"
 #include "leat/base/hex.h"
 
 namespace leat {
@@ -17,10 +18,6 @@ namespace {
 
 bool is_digit(char c) {
   return c >= '0' && c <= '9';
-}
-
-char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
 }
 
 // Takes decimal digits off the front of `text`: their value, or nothing when there are none or they do not fit.
@@ -127,7 +124,7 @@ Result<std::int64_t> parse_size(std::string_view text) {
   if (!number) return bad();
   take_char(rest, " ");
   std::string unit_name;
-  std::transform(rest.begin(), rest.end(), std::back_inserter(unit_name), lower);
+  std::transform(rest.begin(), rest.end(), std::back_inserter(unit_name), ascii_lower);
   const auto unit = find_unit(kSizeUnits, unit_name);
   if (!unit || (*unit == 1 && number->millionths != 0)) return bad();
   const auto bytes = scale(*number, *unit);

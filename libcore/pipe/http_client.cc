@@ -10,6 +10,7 @@
 #include <array>
 #include <new>
 
+#include "leat/base/ascii.h"
 #include "leat/pipe/http_target.h"
 
 namespace leat::pipe {
@@ -227,7 +228,7 @@ Result<HttpAnswer> HttpClient::send(const HttpRequest& request, const std::atomi
 
 std::string_view HttpAnswer::header(std::string_view name) const {
   for (const auto& [key, value] : headers)
-    if (same_header(key, name)) return value;
+    if (equal_ignoring_case(key, name)) return value;
   return {};
 }
 

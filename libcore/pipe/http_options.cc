@@ -6,6 +6,8 @@
 #include <array>
 #include <charconv>
 
+#include "leat/base/ascii.h"
+
 namespace leat::pipe {
 namespace {
 
@@ -67,12 +69,12 @@ Result<void> parse_headers(SettingsTable& table, HttpOptions& options) {
   bool has_type = false;
   for (const auto& [name, value] : TRY(table.named_texts("headers"))) {
     if (!is_token(name)) return table.refuse("headers", fmt::format("\"{}\" is not the name of a header", name));
-    if (std::ranges::any_of(kOwnHeaders, [&](std::string_view own) { return same_header(own, name); }))
+    if (std::ranges::any_of(kOwnHeaders, [&](std::string_view own) { return equal_ignoring_case(own, name); }))
       return table.refuse("headers", fmt::format("{} is set by the connection itself", name));
-    if (same_header(name, "Authorization"))
+    if (equal_ignoring_case(name, "Authorization"))
       return table.refuse("headers", "a secret must not stand here: use token_file, or user and password_file");
     if (has_control(value)) return table.refuse("headers", fmt::format("{} has a control character in it", name));
-    has_type |= same_header(name, "Content-Type");
+    has_type |= equal_ignoring_case(name, "Content-Type");
     options.headers.emplace_back(name, TRY(parse_template(table, options, "headers", value)));
   }
   if (has_type || options.method == "GET") return {};

@@ -53,11 +53,6 @@ std::string shown_url(std::string_view url) {
   return std::string(url.substr(0, url.find_first_of("?#")));
 }
 
-bool same_header(std::string_view a, std::string_view b) {
-  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; };
-  return std::ranges::equal(a, b, {}, lower, lower);
-}
-
 std::string one_line(std::string_view text) {
   constexpr std::size_t kBytesMax = 300;
   std::string line;

@@ -35,9 +35,6 @@ std::string_view url_authority(std::string_view url);
 // `url` as messages show it: without what stands behind a question mark, which may be secret.
 std::string shown_url(std::string_view url);
 
-// Whether two names of headers are the same: case does not count.
-bool same_header(std::string_view a, std::string_view b);
-
 // What a server said on one line, at most 300 bytes, without control characters.
 std::string one_line(std::string_view text);
 
