@@ -36,7 +36,7 @@ class LocalBackend final : public Backend {
   Result<void> check_create_topic(std::string_view name, const TopicSettings& settings) override {
     TRY(check_name("topic", name));
     TRY(check_settings(settings));
-    if (data_dir_.open_topic(name)) return fail(Code::exists, fmt::format("topic \"{}\" already exists", name));
+    if (data_dir_.has_topic(name)) return fail(Code::exists, fmt::format("topic \"{}\" already exists", name));
     return {};
   }
 

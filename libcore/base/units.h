@@ -1,6 +1,7 @@
 // Sizes, durations and times as people write them (cli.md, "Conventions"), to and from numbers. Pure.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -51,6 +52,8 @@ std::string_view nearest(std::string_view word, const Range& candidates) {
   std::size_t best_distance = word.size() / 3 + 2;
   for (const auto& candidate : candidates) {
     const std::string_view view{candidate};
+    // Every letter that one has more costs one at least.
+    if (std::max(view.size(), word.size()) - std::min(view.size(), word.size()) >= best_distance) continue;
     const std::size_t distance = edit_distance(word, view);
     if (distance < best_distance) {
       best_distance = distance;

@@ -11,6 +11,7 @@ namespace leat {
 inline constexpr std::size_t kCopyBlockBytes = 4 << 10;
 inline constexpr std::size_t kSearchBlockBytes = 1 << 10;
 inline constexpr std::size_t kWalkFirstBlockBytes = 256;
+inline constexpr std::size_t kWalkFirstHeadersBytes = 256;
 inline constexpr std::size_t kWalkCheckedBlockBytes = 2 << 10;
 inline constexpr std::size_t kWalkHeaderBlockBytes = 256;
 inline constexpr std::int64_t kReservedBytes = 4 << 10;
@@ -22,6 +23,8 @@ inline constexpr std::size_t kCopyBlockBytes = 1 << 20;
 inline constexpr std::size_t kSearchBlockBytes = 1 << 20;
 // A walk begins with little, for whoever looks for one record, and reads more each time it goes on.
 inline constexpr std::size_t kWalkFirstBlockBytes = 16 << 10;
+// The index leads to within 4 KiB of any batch.
+inline constexpr std::size_t kWalkFirstHeadersBytes = 4 << 10;
 inline constexpr std::size_t kWalkCheckedBlockBytes = 256 << 10;
 // A walk over headers reads little more than the headers when batches are large, and whole blocks when they are small.
 inline constexpr std::size_t kWalkHeaderBlockBytes = 16 << 10;

@@ -129,6 +129,11 @@ Result<std::vector<std::string>> DataDir::topic_names() const {
   return names;
 }
 
+bool DataDir::has_topic(std::string_view name) const {
+  const auto topics = root_.open_directory(kTopicsDirectory);
+  return topics && topics->exists(name);
+}
+
 Result<Directory> DataDir::open_topic(std::string_view name) const {
   TRY(check_name("topic", name));
   const auto topics = root_.open_directory(kTopicsDirectory);

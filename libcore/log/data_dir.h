@@ -47,6 +47,8 @@ class DataDir {
   Milliseconds lock_timeout() const { return lock_timeout_; }
 
   Result<std::vector<std::string>> topic_names() const;
+  // Whether there is something of that name, which must be a topic's; costs the same however many others there are.
+  bool has_topic(std::string_view name) const;
   // The directory of a topic. Errors: usage (not a name), not_found (suggesting the nearest name).
   Result<Directory> open_topic(std::string_view name) const;
   // The directories that hold topics, groups and deleted topics; made when missing.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <concepts>
+#include <cstring>
 
 namespace leat {
 
@@ -23,7 +24,10 @@ void put(std::byte*& to, T value) {
 
 void put(std::byte*& to, std::optional<std::string_view> bytes) {
   put(to, bytes ? static_cast<std::int32_t>(bytes->size()) : std::int32_t{-1});
-  if (bytes) to = std::ranges::copy(as_bytes(*bytes), to).out;
+  if (!bytes || bytes->empty()) return;
+  // std::ranges::copy makes a loop over single bytes of this: a fifth of the time that a leaf takes.
+  std::memcpy(to, bytes->data(), bytes->size());
+  to += bytes->size();
 }
 
 }  // namespace

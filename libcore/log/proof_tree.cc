@@ -35,11 +35,9 @@ std::uint64_t first_leaf(std::span<const Offset> bases) {
 // Hashes the records of the log from leaf `first` + leaves.size() on up to `end`, whether trimmed or not; those before
 // are in `leaves` already. Errors: damaged, io; not_found when a segment was retired meanwhile.
 Result<void> hash_log(const Directory& partition, const std::vector<Offset>& bases, std::uint64_t first,
-                      std::uint64_t end, std::vector<Hash>& leaves) {
+                      std::uint64_t end, std::vector<Hash>& leaves, LeafReader& reader) {
   const auto next = [&] { return first + leaves.size(); };
   if (next() >= end) return {};
-  LeafHasher hasher;
-  BatchDecoder decoder;
   for (std::size_t i = segment_of(bases, offset_of(next())); i < bases.size() && next() < end; ++i) {
     const File log = TRY(partition.open_file(log_file_name(bases[i]), OpenMode::read));
     const std::int64_t bytes = TRY(log.size());
@@ -54,10 +52,10 @@ Result<void> hash_log(const Directory& partition, const std::vector<Offset>& bas
       }
       const std::uint64_t batch_end = leaf_of(step.batch.header.end_offset());
       if (batch_end <= next()) continue;
-      const std::span<RecordView> records = TRY(decoder.decode(step.batch.bytes));
+      const std::span<RecordView> records = TRY(reader.decoder.decode(step.batch.bytes));
       const auto from_here = std::ranges::lower_bound(records, offset_of(next()), {}, &RecordView::offset);
       const auto up_to = std::ranges::lower_bound(records, offset_of(end), {}, &RecordView::offset);
-      hasher.add({from_here, up_to}, first, leaves);
+      reader.hasher.add({from_here, up_to}, first, leaves);
       LeafHasher::skip_to(std::min(end, batch_end), first, leaves);
     }
   }
@@ -172,6 +170,12 @@ Result<std::uint64_t> first_leaf_in_log(const Directory& partition) {
 
 Result<std::vector<Hash>> tree_leaves(const Directory& partition, const TreeFiles& files, std::uint64_t block,
                                       std::uint64_t end) {
+  LeafReader reader;
+  return tree_leaves(partition, files, block, end, reader);
+}
+
+Result<std::vector<Hash>> tree_leaves(const Directory& partition, const TreeFiles& files, std::uint64_t block,
+                                      std::uint64_t end, LeafReader& reader) {
   const std::vector<Offset> bases = TRY(list_segments(partition));
   const std::uint64_t first = block * kTileWidth;
   const std::uint64_t held = first_leaf(bases);
@@ -186,7 +190,7 @@ Result<std::vector<Hash>> tree_leaves(const Directory& partition, const TreeFile
     leaves.resize(std::min<std::uint64_t>(leaves.size(), end - first));
   }
   leaves.reserve(end - first);
-  TRY(hash_log(partition, bases, first, end, leaves));
+  TRY(hash_log(partition, bases, first, end, leaves, reader));
   return leaves;
 }
 
@@ -264,8 +268,11 @@ Result<const ProofTree::Block*> ProofTree::open_block(std::uint64_t number, std:
   Block& block = number == size_ / kTileWidth ? last_ : latest_;
   if (block.number == number && first + block.levels[0].size() >= end) return &block;
   block.number = ~std::uint64_t{0};
-  auto leaves = tree_leaves(reader_.directory(), files_, number, std::min(size_, first + kTileWidth));
-  if (!leaves && leaves.error().code == Code::not_found) leaves = tree_leaves(reader_.directory(), files_, number, end);
+  const auto leaves_to = [&](std::uint64_t to) {
+    return tree_leaves(reader_.directory(), files_, number, to, leaf_reader_);
+  };
+  auto leaves = leaves_to(std::min(size_, first + kTileWidth));
+  if (!leaves && leaves.error().code == Code::not_found) leaves = leaves_to(end);
   block.levels[0] = TRY(std::move(leaves));
   for (std::size_t level = 1; level < block.levels.size(); ++level) {
     const std::size_t parents = block.levels[level - 1].size() / 2;

@@ -36,6 +36,13 @@ Result<void> keep_signed_edge(Topic& topic, PartitionId id, std::uint64_t size);
 // Errors: not_found (neither has it), damaged, io.
 Result<std::vector<Hash>> tree_leaves(const Directory& partition, const TreeFiles& files, std::uint64_t block,
                                       std::uint64_t end);
+// The same, many times over: what reads and hashes the records keeps its memory.
+struct LeafReader {
+  BatchDecoder decoder;
+  LeafHasher hasher;
+};
+Result<std::vector<Hash>> tree_leaves(const Directory& partition, const TreeFiles& files, std::uint64_t block,
+                                      std::uint64_t end, LeafReader& reader);
 // The first leaf whose record is in the log's files. Errors: io.
 Result<std::uint64_t> first_leaf_in_log(const Directory& partition);
 
@@ -90,6 +97,7 @@ class ProofTree {
   };
   Block latest_;
   Block last_;
+  LeafReader leaf_reader_;
   std::map<std::pair<int, std::uint64_t>, std::vector<std::optional<Hash>>> tiles_;  // kept nodes, by level and tile
   std::map<std::pair<int, std::uint64_t>, Hash> made_nodes_;                         // others, by level and index
 };

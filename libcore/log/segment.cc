@@ -9,7 +9,11 @@
 namespace leat {
 
 SegmentWalk::SegmentWalk(const File& file, std::int64_t position, Offset expected, WalkDepth depth)
-    : file_(&file), depth_(depth), position_(position), expected_(expected), block_bytes_(kWalkFirstBlockBytes) {}
+    : file_(&file),
+      depth_(depth),
+      position_(position),
+      expected_(expected),
+      block_bytes_(depth == WalkDepth::checked ? kWalkFirstBlockBytes : kWalkFirstHeadersBytes) {}
 
 void SegmentWalk::jump(std::int64_t position, Offset expected) {
   position_ = position;
@@ -20,22 +24,24 @@ void SegmentWalk::jump(std::int64_t position, Offset expected) {
 Result<bool> SegmentWalk::fill(std::size_t bytes, std::int64_t limit) {
   const std::int64_t buffered_end = buffer_position_ + static_cast<std::int64_t>(buffer_used_);
   if (position_ >= buffer_position_ && position_ + static_cast<std::int64_t>(bytes) <= buffered_end) return true;
-  const std::int64_t left = std::max<std::int64_t>(limit - position_, static_cast<std::int64_t>(bytes));
-  const std::size_t wanted = std::max(bytes, std::min(block_bytes_, static_cast<std::size_t>(left)));
-  // What is there already of the wanted bytes moves to the front.
-  std::size_t kept = 0;
-  if (position_ >= buffer_position_ && position_ < buffered_end) {
-    kept = static_cast<std::size_t>(buffered_end - position_);
-    std::memmove(buffer_.data(), buffer_.data() + (position_ - buffer_position_), kept);
+  // Of a batch whose beginning is there the rest is read behind it, and no more: nothing is moved, and whoever looks for
+  // one batch reads that one.
+  const bool begun = position_ >= buffer_position_ && position_ < buffered_end;
+  std::size_t wanted = bytes;
+  if (!begun) {
+    buffer_position_ = position_;
+    buffer_used_ = 0;
+    const std::int64_t left = std::max<std::int64_t>(limit - position_, static_cast<std::int64_t>(bytes));
+    wanted = std::max(bytes, std::min(block_bytes_, static_cast<std::size_t>(left)));
+    block_bytes_ =
+        std::min(2 * block_bytes_, depth_ == WalkDepth::checked ? kWalkCheckedBlockBytes : kWalkHeaderBlockBytes);
   }
-  if (buffer_.size() < wanted) buffer_.resize(wanted);
-  block_bytes_ =
-      std::min(2 * block_bytes_, depth_ == WalkDepth::checked ? kWalkCheckedBlockBytes : kWalkHeaderBlockBytes);
-  buffer_position_ = position_;
-  buffer_used_ = kept;
-  buffer_used_ +=
-      TRY(file_->read_at(std::span(buffer_).subspan(kept, wanted - kept), position_ + static_cast<std::int64_t>(kept)));
-  return buffer_used_ >= bytes;
+  const auto before = static_cast<std::size_t>(position_ - buffer_position_);
+  const std::size_t end = before + wanted;
+  if (buffer_.size() < end) buffer_.resize(end);
+  const std::int64_t from = buffer_position_ + static_cast<std::int64_t>(buffer_used_);
+  buffer_used_ += TRY(file_->read_at(std::span(buffer_).subspan(buffer_used_, end - buffer_used_), from));
+  return buffer_used_ >= before + bytes;
 }
 
 Result<WalkStep> SegmentWalk::next(std::int64_t limit) {
