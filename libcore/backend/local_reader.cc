@@ -160,7 +160,7 @@ Result<Cursor*> LocalReader::pick() {
 // The records of the cursor's batch that count; nullopt when none does.
 Result<std::optional<Fetch>> LocalReader::hand_out(Cursor& cursor) {
   const BatchAt batch = *std::exchange(cursor.head, std::nullopt);
-  auto decoded = decoder_.decode(batch.bytes);
+  auto decoded = decoder_.decode(batch.bytes, {cursor.topic->name(), cursor.reader.id()});
   if (!decoded) {
     Error error = std::move(decoded).error();
     error.message = fmt::format("{}: damaged at byte {}: {}", cursor.reader.log_path(), batch.position, error.message);
@@ -172,10 +172,6 @@ Result<std::optional<Fetch>> LocalReader::hand_out(Cursor& cursor) {
   while (!records.empty() && records.front().offset < from) records = records.subspan(1);
   while (!records.empty() && cursor.stop && records.back().offset >= *cursor.stop)
     records = records.first(records.size() - 1);
-  for (RecordView& record : records) {
-    record.topic = cursor.topic->name();
-    record.partition = cursor.reader.id();
-  }
   cursor.next = batch.header.end_offset();
   if (cursor.stop && cursor.next >= *cursor.stop) {
     cursor.next = std::min(cursor.next, *cursor.stop);

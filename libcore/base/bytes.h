@@ -105,8 +105,9 @@ class ByteReader {
     return std::nullopt;
   }
 
-  // A byte that is there, and stepping behind some that are.
+  // A byte that is there, some that are, and stepping behind them.
   std::uint64_t peek(std::size_t i) const { return static_cast<std::uint64_t>(at_[i]); }
+  Bytes first(std::size_t count) const { return {at_, count}; }
   void skip(std::size_t count) { at_ += count; }
 
   // The next `count` bytes; they live as long as what the reader was made from.

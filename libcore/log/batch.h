@@ -150,13 +150,19 @@ class BatchMemory {
   std::vector<std::vector<std::byte>> spare_;
 };
 
+// Where a batch was read: what its records say of that.
+struct BatchOrigin {
+  std::string_view topic = {};
+  PartitionId partition = {};
+};
+
 // Decodes the records of batches, one batch at a time, into memory it reuses.
 class BatchDecoder {
  public:
   // Decodes the records of `batch`, a whole batch whose CRC the caller has checked. The result points into `batch`
-  // (when it is not compressed) or into the decoder, and lives until the next call and as long as `batch`; topic and
-  // partition are left for the caller to fill in. Control batches and fillers give no records. Errors: damaged.
-  Result<std::span<RecordView>> decode(Bytes batch);
+  // (when it is not compressed) or into the decoder, and lives until the next call and as long as `batch`. Control
+  // batches and fillers give no records. Errors: damaged.
+  Result<std::span<RecordView>> decode(Bytes batch, const BatchOrigin& origin = {});
 
  private:
   std::vector<std::byte> plain_;

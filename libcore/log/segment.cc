@@ -24,8 +24,8 @@ void SegmentWalk::jump(std::int64_t position, Offset expected) {
 Result<bool> SegmentWalk::fill(std::size_t bytes, std::int64_t limit) {
   const std::int64_t buffered_end = buffer_position_ + static_cast<std::int64_t>(buffer_used_);
   if (position_ >= buffer_position_ && position_ + static_cast<std::int64_t>(bytes) <= buffered_end) return true;
-  // Of a batch whose beginning is there the rest is read behind it, and no more: nothing is moved, and whoever looks for
-  // one batch reads that one.
+  // Of a batch whose beginning is there the rest is read behind it, and no more: nothing is moved, and whoever looks
+  // for one batch reads that one.
   const bool begun = position_ >= buffer_position_ && position_ < buffered_end;
   std::size_t wanted = bytes;
   if (!begun) {
