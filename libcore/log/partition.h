@@ -127,6 +127,7 @@ class Partition {
 
   // Under the sync lock.
   Result<RangeLock> lock_sync();
+  void gather() const;
   Result<void> sync_published(bool always = false);
   Result<bool> reads_back(const LogEnd& from, const LogEnd& to) const;
 
