@@ -86,6 +86,7 @@ std::byte* put_field(std::byte* to, const std::optional<std::string_view>& bytes
   return true;
 }
 
+// A varint of any length. The reader's address is given away for the long ones only, so that it stays in registers.
 [[gnu::always_inline]] inline bool read_varint(ByteReader& in, std::int64_t& value) {
   if (std::uint64_t raw = 0; in.remaining() > 1 && read_short(in, raw)) {
     value = unzigzag(raw);
