@@ -1,34 +1,13 @@
 #include "leat/backend/background_sync.h"
 
-#include <signal.h>
-
 #include <new>
 #include <system_error>
 #include <utility>
 
+#include "leat/base/parallel.h"
 #include "leat/log/proof_tree.h"
 
 namespace leat {
-
-namespace {
-
-// Signals are for the thread that reads the input: a wait of its has to end when one comes.
-class SignalsBlocked {
- public:
-  SignalsBlocked() {
-    sigset_t all;
-    ::sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  SignalsBlocked(const SignalsBlocked&) = delete;
-  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
-  ~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-
- private:
-  sigset_t before_{};
-};
-
-}  // namespace
 
 BackgroundSync::~BackgroundSync() {
   if (!thread_.joinable()) return;

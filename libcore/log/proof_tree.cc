@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "leat/base/parallel.h"
 #include "leat/log/file_names.h"
 #include "leat/log/recovery.h"
 #include "leat/log/segment_index.h"
@@ -13,8 +14,9 @@ namespace leat {
 
 namespace {
 
-// Records hashed between two writes to the tree.
-constexpr std::uint64_t kRecordsAtOnce = 1 << 17;
+// Blocks whose records are read and hashed in one go: finding their place in the log is little beside it, and their
+// hashes stay near the processor.
+constexpr std::uint64_t kBlocksAtOnce = 64;
 // Records that one call hashes at most: a producer does not stop for long to make up for what others have left.
 constexpr std::uint64_t kRecordsPerCall = 1 << 20;
 // Nodes from this level on are remembered: one for each four thousand records, and a proof makes a few others only.
@@ -93,16 +95,27 @@ Result<void> write_blocks(const TreeFiles& files, std::uint64_t first, std::vect
   return {};
 }
 
-// The hashes of the blocks [first, end), made from the log.
+// The hashes of the blocks [first, end), made from the log by as many threads as there are processors for: a producer
+// of much input is done sooner than its hashes are, and then one of two processors had nothing to do.
 Result<std::vector<Hash>> make_blocks(const Directory& partition, const TreeFiles& files, std::uint64_t first,
                                       std::uint64_t end) {
-  std::vector<Hash> made;
-  while (first < end) {
-    const std::uint64_t until = std::min(end, first + kRecordsAtOnce / kTileWidth);
-    const auto blocks = fold(TRY(tree_leaves(partition, files, first, until * kTileWidth)), kTileLevel);
-    made.insert(made.end(), blocks.begin(), blocks.end());
-    first = until;
-  }
+  std::vector<Hash> made(end - first);
+  const std::uint64_t pieces = (made.size() + kBlocksAtOnce - 1) / kBlocksAtOnce;
+  std::vector<Result<void>> outcomes(pieces);
+  in_parallel(pieces, [&]() -> PieceWorker {
+    return [&, reader = LeafReader()](std::size_t piece) mutable {
+      const std::uint64_t from = first + piece * kBlocksAtOnce;
+      const std::uint64_t to = std::min(end, from + kBlocksAtOnce);
+      auto leaves = tree_leaves(partition, files, from, to * kTileWidth, reader);
+      if (leaves) {
+        std::ranges::copy(fold(std::move(*leaves), kTileLevel),
+                          made.begin() + static_cast<std::ptrdiff_t>(from - first));
+      } else {
+        outcomes[piece] = std::unexpected(std::move(leaves).error());
+      }
+    };
+  });
+  for (Result<void>& outcome : outcomes) TRY(std::move(outcome));
   return made;
 }
 
