@@ -17,11 +17,6 @@ namespace leat {
 namespace {
 
 constexpr std::size_t kBatchBytes = 64 << 10;
-// Of finished batches of all partitions together: more is appended, however little of each there is.
-constexpr std::size_t kHeldBytesMax = 4 << 20;
-
-// With more partitions than this, only those that are being copied keep a buffer.
-constexpr std::size_t kBuildersMax = 16;
 
 // Another source's copy that is registered in the topic, if there is one.
 bool has_other_copy(const Topic& topic, std::string_view name) {
@@ -55,7 +50,7 @@ class LocalCopy final : public CopyWriter {
     std::vector<Offset> ends;
     for (PartitionId p{0}; p.value < topic_.settings().partitions; p += 1) {
       lanes_.push_back(std::make_unique<Lane>(TRY(Partition::open(topic_, p)), topic_.settings().compression, syncs,
-                                              batch_memory_, background_));
+                                              memory_, background_));
       const LogEnd end = TRY(lanes_.back()->partition().end());
       // What is not copied again must be as durable as what is appended.
       TRY(lanes_.back()->commit(end));
@@ -184,17 +179,17 @@ class LocalCopy final : public CopyWriter {
                                                 record.offset.value, kCopiedOffsetMax.value - 1));
       }
       TRY(check_record(record));
-      const bool follows = lane.batch_source + lane.builder().record_count() == record.offset;
-      if (!lane.builder().empty() && (!follows || lane.builder().plain_bytes() >= kBatchBytes)) TRY(close(lane));
+      const bool follows = lane.batch_source + lane.open_batch().record_count() == record.offset;
+      if (!lane.open_batch().empty() && (!follows || lane.open_batch().plain_bytes() >= kBatchBytes)) TRY(finish(lane));
       const RecordInput input{record.key, record.value, record.headers, {}};
-      auto added = lane.builder().add(input, record.timestamp);
-      if (!added && !lane.builder().empty()) {
+      auto added = lane.add(input, record.timestamp);
+      if (!added && !lane.open_batch().empty()) {
         // What does not fit behind the others may do so alone.
-        TRY(close(lane));
-        added = lane.builder().add(input, record.timestamp);
+        TRY(finish(lane));
+        added = lane.add(input, record.timestamp);
       }
       TRY(std::move(added));
-      if (lane.builder().record_count() == 1) lane.batch_source = record.offset;
+      if (lane.open_batch().record_count() == 1) lane.batch_source = record.offset;
       lane.progress = {record.offset + 1, hash_of_record(record.key, record.value)};
     }
     return {};
@@ -208,19 +203,17 @@ class LocalCopy final : public CopyWriter {
                             record.offset.value, record.partition.value, topic_.name()));
   }
 
-  Result<void> close(Lane& lane) {
-    const std::size_t before = lane.finished_bytes();
-    TRY(lane.close(copied_from(named_->id(), lane.batch_source)));
-    held_bytes_ += lane.finished_bytes() - before;
-    if (lane.finished_bytes() >= LocalLane::kAppendBytes) return append(lane);
-    if (held_bytes_ < kHeldBytesMax) return {};
-    for (const auto& one : lanes_) TRY(append(*one));
-    return {};
+  Result<void> close(Lane& lane) { return lane.close(copied_from(named_->id(), lane.batch_source)); }
+
+  // Closes the lane's open batch, and appends where enough has come together.
+  Result<void> finish(Lane& lane) {
+    TRY(close(lane));
+    if (lane.is_due()) return append(lane);
+    return memory_.is_full() ? append_all() : Result<void>{};
   }
 
   // The log must be as it was left: else what follows would not be what is expected behind it.
   Result<void> append(Lane& lane) {
-    held_bytes_ -= lane.finished_bytes();
     const auto appended = TRY(lane.append([&](const LogEnd& end) -> Result<void> {
       TRY(named_->check_current());
       if (end.epoch != lane.epoch) {
@@ -234,23 +227,25 @@ class LocalCopy final : public CopyWriter {
     return {};
   }
 
-  Result<void> flush_all() {
+  Result<void> append_all() {
     for (const auto& lane : lanes_) {
-      if (!lane->builder().empty()) TRY(close(*lane));
+      if (!lane->open_batch().empty()) TRY(close(*lane));
       TRY(append(*lane));
     }
+    return {};
+  }
+
+  Result<void> flush_all() {
+    TRY(append_all());
     for (const auto& lane : lanes_) TRY(lane->commit());
-    if (lanes_.size() > kBuildersMax)
-      for (const auto& lane : lanes_) lane->release_memory();
     return {};
   }
 
   Topic topic_;
   CopySource source_;
-  BatchMemory batch_memory_;
+  LaneMemory memory_;
   std::vector<std::unique_ptr<Lane>> lanes_;
   std::optional<NamedProducer> named_;
-  std::size_t held_bytes_ = 0;
   std::optional<Error> failure_;
   BackgroundSync background_;  // the last, so that it ends first
 };

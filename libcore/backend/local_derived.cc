@@ -60,7 +60,7 @@ class LocalDerived final : public DerivedWriter {
   void release(std::string_view source) override {
     const auto found = sources_.find(source);
     if (found == sources_.end()) return;
-    for (const auto& lane : lanes_) ASSERT(!lane || lane->source != &found->first || lane->builder().empty());
+    for (const auto& lane : lanes_) ASSERT(!lane || lane->source != &found->first || lane->open_batch().empty());
     for (const auto& lane : lanes_)
       if (lane && lane->source == &found->first) lane->source = nullptr;
     sources_.erase(found);
@@ -82,13 +82,14 @@ class LocalDerived final : public DerivedWriter {
     ASSERT(last >= TRY(progress(source, partition)));
     Lane& lane = *TRY(lane_of(partition));
     const bool other = lane.source != nullptr && lane.source != &found->first;
-    if (!lane.builder().empty() && (other || lane.builder().plain_bytes() >= kBatchBytes)) TRY(kept(close(lane)));
+    if (!lane.open_batch().empty() && (other || lane.open_batch().plain_bytes() >= kBatchBytes))
+      TRY(kept(finish(lane)));
     const TimestampMs timestamp = record.timestamp.value_or(now_ms());
-    auto added = lane.builder().add(record, timestamp);
-    if (!added && !lane.builder().empty()) {
+    auto added = lane.add(record, timestamp);
+    if (!added && !lane.open_batch().empty()) {
       // What does not fit behind the others may do so alone.
-      TRY(kept(close(lane)));
-      added = lane.builder().add(record, timestamp);
+      TRY(kept(finish(lane)));
+      added = lane.add(record, timestamp);
     }
     TRY(std::move(added));
     lane.source = &found->first;
@@ -113,7 +114,7 @@ class LocalDerived final : public DerivedWriter {
     if (!lane) {
       const bool syncs = topic_.settings().durability == Durability::sync;
       lane = std::make_unique<Lane>(TRY(Partition::open(topic_, partition)), topic_.settings().compression, syncs,
-                                    batch_memory_, background_);
+                                    memory_, background_);
       lane->epoch = TRY(lane->partition().end()).epoch;
     }
     return lane.get();
@@ -124,7 +125,7 @@ class LocalDerived final : public DerivedWriter {
     const LogEnd end = TRY(lane.partition().end());
     // What is counted as there is acknowledged by that.
     TRY(lane.commit(end));
-    if (lane.epoch != end.epoch && !lane.builder().empty()) return refuse_cut(lane);
+    if (lane.epoch != end.epoch && !lane.open_batch().empty()) return refuse_cut(lane);
     lane.epoch = end.epoch;
     const ProducerTable table = TRY(read_producers(lane.partition().directory(), end));
     for (auto& [name, source] : sources_) {
@@ -157,10 +158,15 @@ class LocalDerived final : public DerivedWriter {
 
   Result<void> close(Lane& lane) {
     const Source& source = sources_.find(*lane.source)->second;
-    const Offset first = lane.behind - lane.builder().record_count();
-    TRY(lane.close(copied_from(source.named.id(), first)));
-    if (lane.finished_bytes() >= LocalLane::kAppendBytes) return append(lane);
-    return {};
+    const Offset first = lane.behind - lane.open_batch().record_count();
+    return lane.close(copied_from(source.named.id(), first));
+  }
+
+  // Closes the lane's open batch, and appends where enough has come together.
+  Result<void> finish(Lane& lane) {
+    TRY(close(lane));
+    if (lane.is_due()) return append(lane);
+    return memory_.is_full() ? append_all() : Result<void>{};
   }
 
   Result<void> append(Lane& lane) {
@@ -172,19 +178,24 @@ class LocalDerived final : public DerivedWriter {
     return {};
   }
 
-  Result<void> flush_all() {
+  Result<void> append_all() {
     for (const auto& lane : lanes_) {
       if (!lane) continue;
-      if (!lane->builder().empty()) TRY(close(*lane));
+      if (!lane->open_batch().empty()) TRY(close(*lane));
       TRY(append(*lane));
     }
+    return {};
+  }
+
+  Result<void> flush_all() {
+    TRY(append_all());
     for (const auto& lane : lanes_)
       if (lane) TRY(lane->commit());
     return {};
   }
 
   Topic topic_;
-  BatchMemory batch_memory_;
+  LaneMemory memory_;
   std::vector<std::unique_ptr<Lane>> lanes_;
   std::map<std::string, Source, std::less<>> sources_;
   std::optional<Error> failure_;

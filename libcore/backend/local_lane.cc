@@ -21,9 +21,23 @@ LocalLane::~LocalLane() {
   partition_.release_reserved();
 }
 
+Result<void> LocalLane::add(const RecordInput& record, TimestampMs timestamp) {
+  if (builder_.empty() && !builder_.has_memory()) builder_.use(memory_->batches.take(usual_bytes_));
+  const std::size_t before = builder_.plain_bytes();
+  TRY(builder_.add(record, timestamp));
+  memory_->held_bytes += builder_.plain_bytes() - before;
+  return {};
+}
+
 Result<void> LocalLane::close(const BatchProducer& fields) {
-  finished_.push_back(TRY(builder_.finish(fields, std::nullopt, memory_->take(builder_.plain_bytes()))));
+  usual_bytes_ = builder_.plain_bytes();
+  std::vector<std::byte> packed;
+  if (codec_ != Codec::none) packed = memory_->batches.take(usual_bytes_);
+  PlainBatch batch = builder_.take(fields);
+  finished_.push_back(TRY(encode_batch(batch, codec_, std::move(packed))));
+  memory_->batches.give_back(std::move(batch.bytes));
   finished_bytes_ += finished_.back().bytes.size();
+  memory_->held_bytes += finished_.back().bytes.capacity() - usual_bytes_;
   return {};
 }
 
@@ -34,10 +48,12 @@ Result<std::optional<Appended>> LocalLane::append(const Partition::Admit& admit)
   // A batch of an earlier epoch was cut: the commit of the later one must not speak for it.
   if (!uncommitted_ || uncommitted_->epoch == appended.epoch) uncommitted_ = appended;
   has_appended_ = true;
-  behind_ += static_cast<std::int64_t>(finished_bytes_);
-  for (EncodedBatch& batch : finished_) memory_->give_back(std::move(batch.bytes));
+  behind_ += static_cast<std::int64_t>(std::exchange(finished_bytes_, 0));
+  for (EncodedBatch& batch : finished_) {
+    memory_->held_bytes -= batch.bytes.capacity();
+    memory_->batches.give_back(std::move(batch.bytes));
+  }
   finished_.clear();
-  finished_bytes_ = 0;
   maintain();
   if (behind_ >= kBackgroundBytes) {
     behind_ = 0;

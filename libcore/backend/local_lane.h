@@ -1,4 +1,4 @@
-// One partition of a data directory as this process appends to it: batches that are finished and not yet appended, what
+// One partition of a data directory as this process appends to it: batches that are closed and not yet appended, what
 // is appended and not yet acknowledged, and the upkeep of derived files on the way. Which records go into a batch, and
 // what its header says of their producer, is for its owner.
 #pragma once
@@ -12,20 +12,24 @@
 
 namespace leat {
 
+// What the lanes of one owner have in common.
+struct LaneMemory {
+  static constexpr std::size_t kHeldBytesMax = 6 << 20;
+
+  // Whether all lanes are to close and append what they have, however little of each there is.
+  bool is_full() const { return held_bytes >= held_bytes_max; }
+
+  BatchMemory batches;
+  std::size_t held_bytes_max = kHeldBytesMax;
+  std::size_t held_bytes = 0;  // of batches, open and closed, that are not appended, in all lanes
+};
+
 class LocalLane {
  public:
-  // Finished batches are to be appended in groups of about this size: one hold of the append lock, one write.
-  static constexpr std::size_t kAppendBytes = 1 << 20;
-
   // With `syncs`, commit() makes durable what was appended. `background` must outlive every append(), `memory` the
   // lane.
-  LocalLane(Partition opened, Codec codec, bool syncs, BatchMemory& memory, BackgroundSync& background)
-      : partition_(std::move(opened)),
-        codec_(codec),
-        builder_(codec),
-        syncs_(syncs),
-        memory_(&memory),
-        background_(&background) {}
+  LocalLane(Partition opened, Codec codec, bool syncs, LaneMemory& memory, BackgroundSync& background)
+      : partition_(std::move(opened)), codec_(codec), syncs_(syncs), memory_(&memory), background_(&background) {}
   LocalLane(const LocalLane&) = delete;
   LocalLane& operator=(const LocalLane&) = delete;
   // Leaves the partition in order; what was not appended is gone.
@@ -35,15 +39,16 @@ class LocalLane {
   const Partition& partition() const { return partition_; }
   PartitionId id() const { return partition_.id(); }
   // The batch that is being filled.
-  BatchBuilder& builder() { return builder_; }
-  // Gives back the memory of the batch that is being filled. Precondition: it is empty.
-  void release_memory() { builder_ = BatchBuilder(codec_); }
-  // Of finished batches, not appended yet.
-  std::size_t finished_bytes() const { return finished_bytes_; }
+  const BatchBuilder& open_batch() const { return builder_; }
+  // Adds a record to it; then its owner looks whether the memory is full. Errors: those of BatchBuilder::add().
+  Result<void> add(const RecordInput& record, TimestampMs timestamp);
+  // Closed batches are to be appended in groups of a certain size: one hold of the append lock, one write. Whether
+  // there are enough for one.
+  bool is_due() const { return finished_bytes_ >= kAppendBytes; }
 
-  // Finishes the open batch. Errors: internal. Precondition: it is not empty.
+  // Closes the open batch. Errors: internal. Precondition: it is not empty.
   Result<void> close(const BatchProducer& fields);
-  // Appends the finished batches, if there are any. Errors: those of Partition::append() and of `admit`.
+  // Appends the closed batches, if there are any. Errors: those of Partition::append() and of `admit`.
   Result<std::optional<Appended>> append(const Partition::Admit& admit);
   // Acknowledges what was appended. Errors: those of Partition::commit().
   Result<void> commit();
@@ -51,6 +56,8 @@ class LocalLane {
   Result<void> commit(const LogEnd& end);
 
  private:
+  static constexpr std::size_t kAppendBytes = 1 << 20;
+
   void maintain();
   void sync_far_behind();
 
@@ -58,8 +65,9 @@ class LocalLane {
   Codec codec_;
   BatchBuilder builder_;
   bool syncs_;
-  BatchMemory* memory_;  // shared by the lanes of one owner
+  LaneMemory* memory_;
   BackgroundSync* background_;
+  std::size_t usual_bytes_ = 0;  // of the batch before
   std::vector<EncodedBatch> finished_;
   std::size_t finished_bytes_ = 0;
   std::optional<Appended> uncommitted_;

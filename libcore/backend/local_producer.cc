@@ -40,7 +40,10 @@ class LocalProducer final : public Producer {
         options_(options),
         chooser_(topic_->settings().partitions),
         lanes_(static_cast<std::size_t>(topic_->settings().partitions)),
-        background_(*topic_, syncs()) {}
+        background_(*topic_, syncs()) {
+    // Whatever size of batch is asked for must fit.
+    memory_.held_bytes_max = std::max(memory_.held_bytes_max, 2 * options_.batch_bytes);
+  }
 
   // Takes the producer's name and finds out what earlier runs have appended.
   Result<void> resume() {
@@ -77,19 +80,19 @@ class LocalProducer final : public Producer {
     Lane& lane = *TRY(lane_of(partition));
     if (named_ && lane.given < lane.before.records) return count_off(lane, record);
     const TimestampMs timestamp = record.timestamp ? *record.timestamp : now_ms();
-    auto added = lane.builder().add(record, timestamp);
-    if (!added && !lane.builder().empty()) {
+    auto added = lane.add(record, timestamp);
+    if (!added && !lane.open_batch().empty()) {
       // What does not fit behind the others may do so alone.
-      TRY(remember_failure(close_batch(lane)));
-      added = lane.builder().add(record, timestamp);
+      TRY(remember_failure(finish(lane)));
+      added = lane.add(record, timestamp);
     }
     TRY(std::move(added));
     ++lane.given;
     ++sent_;
     ++unacknowledged_;
     if (callback_) order_.push_back(partition);
-    if (lane.builder().plain_bytes() < options_.batch_bytes) return {};
-    return remember_failure(close_batch(lane));
+    if (lane.open_batch().plain_bytes() >= options_.batch_bytes) return remember_failure(finish(lane));
+    return memory_.is_full() ? remember_failure(append_all()) : Result<void>{};
   }
 
   Result<void> flush() override {
@@ -185,19 +188,24 @@ class LocalProducer final : public Producer {
     auto& lane = lanes_[static_cast<std::size_t>(partition.value)];
     if (!lane) {
       lane = std::make_unique<Lane>(TRY(Partition::open(*topic_, partition)),
-                                    options_.compression.value_or(topic_->settings().compression), syncs(),
-                                    batch_memory_, background_);
+                                    options_.compression.value_or(topic_->settings().compression), syncs(), memory_,
+                                    background_);
     }
     return lane.get();
   }
 
   // Closes the lane's open batch; keyless records go on in the next partition.
-  Result<void> close_batch(Lane& lane) {
-    if (lane.builder().empty()) return {};
+  Result<void> close(Lane& lane) {
     if (lane.partition().id() == chooser_.keyless()) chooser_.advance();
-    const std::int32_t count = lane.builder().record_count();
-    TRY(lane.close(named_ ? named_->batch_fields(lane.given - count) : BatchProducer{}));
-    return lane.finished_bytes() < LocalLane::kAppendBytes ? Result<void>{} : append(lane);
+    const std::int32_t count = lane.open_batch().record_count();
+    return lane.close(named_ ? named_->batch_fields(lane.given - count) : BatchProducer{});
+  }
+
+  // The same, and appends where enough has come together.
+  Result<void> finish(Lane& lane) {
+    TRY(close(lane));
+    if (lane.is_due()) return append(lane);
+    return memory_.is_full() ? append_all() : Result<void>{};
   }
 
   Result<void> append(Lane& lane) {
@@ -221,12 +229,17 @@ class LocalProducer final : public Producer {
 
   bool syncs() const { return options_.force_sync || topic_->settings().durability == Durability::sync; }
 
-  Result<void> flush_all() {
+  Result<void> append_all() {
     for (const auto& lane : lanes_) {
       if (!lane) continue;
-      TRY(close_batch(*lane));
+      if (!lane->open_batch().empty()) TRY(close(*lane));
       TRY(append(*lane));
     }
+    return {};
+  }
+
+  Result<void> flush_all() {
+    TRY(append_all());
     for (const auto& lane : lanes_)
       if (lane) TRY(lane->commit());
     acknowledged_ += std::exchange(unacknowledged_, 0);
@@ -250,7 +263,7 @@ class LocalProducer final : public Producer {
   std::unique_ptr<Topic> topic_;
   ProducerOptions options_;
   PartitionChooser chooser_;
-  BatchMemory batch_memory_;
+  LaneMemory memory_;
   std::vector<std::unique_ptr<Lane>> lanes_;
   std::vector<PartitionId> order_;  // of records not yet acknowledged, when receipts are wanted
   std::vector<Receipt> receipts_;   // memory

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "leat/base/crc32c.h"
 #include "leat/base/seeded_bug.h"
@@ -35,25 +36,26 @@ constexpr std::int16_t kLogAppendTimeBit = 8;
 // The least bytes of a record: its length, attributes, two deltas, two lengths and the header count.
 constexpr std::size_t kRecordBytesMin = 7;
 constexpr std::size_t kHeaderBytesMin = 2;
+// Of a builder at first. Doubled four times, it holds a batch of 64 KiB and the record that made it so many.
+constexpr std::size_t kFirstBytes = 9 << 9;
 // Records there is room for before the first one is read; a batch of 64 KiB seldom has more.
 constexpr std::size_t kRecordsGuess = 1024;
 
-// Fills in a header with base offset 0 and leader epoch 0, and the CRC of the whole batch, whose records are in place.
-void write_header(std::span<std::byte> batch, Codec codec, std::int32_t last_offset_delta, TimestampMs base_timestamp,
-                  TimestampMs max_timestamp, const BatchProducer& producer, std::int32_t record_count) {
+// Fills in the header of a batch whose records lie in `batch` already, with base offset 0, leader epoch 0, and the CRC.
+void write_header(std::span<std::byte> batch, Codec codec, const PlainBatch& of) {
   std::byte* const header = batch.data();
   store_be(header + kBaseOffsetAt, std::int64_t{0});
   store_be(header + kBatchLengthAt, static_cast<std::int32_t>(batch.size() - kBatchLengthPrefixBytes));
   store_be(header + kLeaderEpochAt, std::int32_t{0});
   store_be(header + kMagicAt, kMagic);
   store_be(header + kAttributesAt, static_cast<std::int16_t>(codec));
-  store_be(header + kLastOffsetDeltaAt, last_offset_delta);
-  store_be(header + kBaseTimestampAt, base_timestamp.value);
-  store_be(header + kMaxTimestampAt, max_timestamp.value);
-  store_be(header + kProducerIdAt, producer.id);
-  store_be(header + kProducerEpochAt, producer.epoch);
-  store_be(header + kBaseSequenceAt, producer.base_sequence);
-  store_be(header + kRecordCountAt, record_count);
+  store_be(header + kLastOffsetDeltaAt, of.last_offset_delta);
+  store_be(header + kBaseTimestampAt, of.base_timestamp.value);
+  store_be(header + kMaxTimestampAt, of.max_timestamp.value);
+  store_be(header + kProducerIdAt, of.producer.id);
+  store_be(header + kProducerEpochAt, of.producer.epoch);
+  store_be(header + kBaseSequenceAt, of.producer.base_sequence);
+  store_be(header + kRecordCountAt, of.record_count);
   store_be(header + kCrcAt, crc32c(batch.subspan(kAttributesAt)));
 }
 
@@ -294,10 +296,13 @@ bool batch_crc_matches(Bytes batch) {
 std::vector<std::byte> make_filler(Offset base, Offset end, TimestampMs timestamp) {
   const std::int64_t span = end - base;
   ASSERT(base.value >= 0 && span > 0 && span <= std::int64_t{1} << 31);
-  std::vector<std::byte> batch(kBatchHeaderBytes);
-  write_header(batch, Codec::none, static_cast<std::int32_t>(span - 1), timestamp, timestamp, {}, 0);
-  place_batch(batch, base, 0);
-  return batch;
+  PlainBatch filler{.bytes = std::vector<std::byte>(kBatchHeaderBytes),
+                    .last_offset_delta = static_cast<std::int32_t>(span - 1),
+                    .base_timestamp = timestamp,
+                    .max_timestamp = timestamp};
+  write_header(filler.bytes, Codec::none, filler);
+  place_batch(filler.bytes, base, 0);
+  return std::move(filler.bytes);
 }
 
 void place_batch(std::span<std::byte> batch, Offset base_offset, std::int32_t leader_epoch) {
@@ -329,15 +334,16 @@ Result<void> BatchBuilder::add_at(std::int32_t offset_delta, const RecordInput& 
   std::size_t body = 1 + varint_size(timestamp_delta) + varint_size(offset_delta) + stored_size(record.key) +
                      stored_size(record.value) + varint_size(static_cast<std::int64_t>(record.headers.size()));
   for (const HeaderView& header : record.headers) body += stored_size(header.key) + stored_size(header.value);
-  const std::size_t end = plain_bytes_ + varint_size(static_cast<std::int64_t>(body)) + body;
-  constexpr auto kEndMax = static_cast<std::size_t>(
+  const std::size_t end = end_ + varint_size(static_cast<std::int64_t>(body)) + body;
+  constexpr auto kPlainMax = static_cast<std::size_t>(
       std::min<std::int64_t>(kPlainRecordsBytesMax, kBatchBytesMax - std::int64_t{kBatchHeaderBytes}));
-  if (end > kEndMax) {
-    return fail(Code::bad_data, fmt::format("a batch of {} bytes is over the format's limit of {}", end, kEndMax));
+  if (end - kBatchHeaderBytes > kPlainMax) {
+    return fail(Code::bad_data, fmt::format("a batch of {} bytes is over the format's limit of {}",
+                                            end - kBatchHeaderBytes, kPlainMax));
   }
 
-  if (end > plain_.size()) plain_.resize(std::max({end, plain_.size() * 2, std::size_t{4096}}));
-  std::byte* to = plain_.data() + plain_bytes_;
+  if (end > bytes_.size()) bytes_.resize(std::max({end, bytes_.size() * 2, kFirstBytes}));
+  std::byte* to = bytes_.data() + end_;
   to = put_varint(to, static_cast<std::int64_t>(body));
   *to++ = std::byte{0};
   to = put_varint(to, timestamp_delta);
@@ -349,39 +355,52 @@ Result<void> BatchBuilder::add_at(std::int32_t offset_delta, const RecordInput& 
     to = put_field(to, header.key);
     to = put_field(to, header.value);
   }
-  ASSERT(to == plain_.data() + end);
+  ASSERT(to == bytes_.data() + end);
 
-  plain_bytes_ = end;
+  end_ = end;
   last_offset_delta_ = offset_delta;
   if (record_count_++ == 0) base_timestamp_ = max_timestamp_ = timestamp;
   max_timestamp_ = std::max(max_timestamp_, timestamp);
   return {};
 }
 
-Result<EncodedBatch> BatchBuilder::finish(BatchProducer producer, std::optional<std::int32_t> last_offset_delta,
-                                          std::vector<std::byte> memory) {
+void BatchBuilder::use(std::vector<std::byte> memory) {
+  ASSERT(empty());
+  bytes_ = std::move(memory);
+}
+
+PlainBatch BatchBuilder::take(const BatchProducer& producer, std::optional<std::int32_t> last_offset_delta) {
   ASSERT(record_count_ > 0);
   ASSERT(!last_offset_delta || *last_offset_delta >= last_offset_delta_);
-  const Bytes plain{plain_.data(), plain_bytes_};
-  EncodedBatch batch{.bytes = std::move(memory), .record_count = record_count_, .max_timestamp = max_timestamp_};
-  batch.bytes.clear();
-  Codec codec = codec_;
-  if (codec != Codec::none) {
-    batch.bytes.resize(kBatchHeaderBytes);
-    TRY(compress(codec, plain, batch.bytes));
-    if (batch.bytes.size() - kBatchHeaderBytes >= plain.size()) codec = Codec::none;
-  }
-  if (codec == Codec::none) {
-    batch.bytes.clear();
-    batch.bytes.reserve(kBatchHeaderBytes + plain.size());
-    batch.bytes.resize(kBatchHeaderBytes);
-    batch.bytes.insert(batch.bytes.end(), plain.begin(), plain.end());
-  }
-  write_header(batch.bytes, codec, last_offset_delta.value_or(last_offset_delta_), base_timestamp_, max_timestamp_,
-               producer, record_count_);
-  plain_bytes_ = 0;
-  record_count_ = 0;
+  bytes_.resize(end_);
+  PlainBatch batch{.bytes = std::exchange(bytes_, {}),
+                   .record_count = std::exchange(record_count_, 0),
+                   .last_offset_delta = last_offset_delta.value_or(last_offset_delta_),
+                   .base_timestamp = base_timestamp_,
+                   .max_timestamp = max_timestamp_,
+                   .producer = producer};
+  end_ = kBatchHeaderBytes;
   last_offset_delta_ = -1;
+  return batch;
+}
+
+Result<EncodedBatch> BatchBuilder::finish(const BatchProducer& producer,
+                                          std::optional<std::int32_t> last_offset_delta) {
+  PlainBatch batch = take(producer, last_offset_delta);
+  return encode_batch(batch, codec_);
+}
+
+Result<EncodedBatch> encode_batch(PlainBatch& plain, Codec codec, std::vector<std::byte> memory) {
+  ASSERT(plain.bytes.size() > kBatchHeaderBytes);
+  if (codec != Codec::none) {
+    memory.resize(kBatchHeaderBytes);
+    TRY(compress(codec, Bytes(plain.bytes).subspan(kBatchHeaderBytes), memory));
+    if (memory.size() >= plain.bytes.size()) codec = Codec::none;
+  }
+  EncodedBatch batch{.bytes = std::move(codec == Codec::none ? plain.bytes : memory),
+                     .record_count = plain.record_count,
+                     .max_timestamp = plain.max_timestamp};
+  write_header(batch.bytes, codec, plain);
   return batch;
 }
 
@@ -396,7 +415,8 @@ void BatchMemory::give_back(std::vector<std::byte> bytes) {
   // Usual batches, as many as are appended together; a huge one is not kept for good.
   constexpr std::size_t kSpareMax = 16;
   constexpr std::size_t kSpareBytesMax = 256 << 10;
-  if (spare_.size() < kSpareMax && bytes.capacity() <= kSpareBytesMax) spare_.push_back(std::move(bytes));
+  if (bytes.capacity() != 0 && spare_.size() < kSpareMax && bytes.capacity() <= kSpareBytesMax)
+    spare_.push_back(std::move(bytes));
 }
 
 Result<std::span<RecordView>> BatchDecoder::decode(Bytes batch, const BatchOrigin& origin) {

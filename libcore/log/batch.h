@@ -103,7 +103,22 @@ struct BatchProducer {
   std::int32_t base_sequence = -1;
 };
 
-// Collects records into one batch. Reusable: finish() leaves it empty, with its memory kept.
+// A batch of which nothing is missing but its header, and its compression if it is to have any.
+struct PlainBatch {
+  std::vector<std::byte> bytes;  // room for the header, and the records
+  std::int32_t record_count = 0;
+  std::int32_t last_offset_delta = 0;
+  TimestampMs base_timestamp{};
+  TimestampMs max_timestamp{};
+  BatchProducer producer{};
+};
+
+// Finishes a batch, with base offset 0 and leader epoch 0. One whose compressed form is larger than its plain one is
+// stored plain, in the memory it lies in; a compressed one lies in `memory`, whose content is lost, and what `plain`
+// was made of is left there. Errors: internal (compression).
+Result<EncodedBatch> encode_batch(PlainBatch& plain, Codec codec, std::vector<std::byte> memory = {});
+
+// Collects records into one batch. Reusable: take() and finish() leave it empty.
 class BatchBuilder {
  public:
   explicit BatchBuilder(Codec codec = Codec::none) : codec_(codec) {}
@@ -119,19 +134,23 @@ class BatchBuilder {
 
   bool empty() const { return record_count_ == 0; }
   std::int32_t record_count() const { return record_count_; }
-  std::size_t plain_bytes() const { return plain_bytes_; }  // of the records so far, header not counted
+  std::size_t plain_bytes() const { return end_ - kBatchHeaderBytes; }  // of the records so far
 
-  // The batch with base offset 0 and leader epoch 0; the builder is empty afterwards. last_offset_delta, when given,
-  // spans further than the last record (compaction). A batch whose compressed form is larger than its plain one is
-  // stored plain. Errors: internal (compression). Precondition: not empty.
-  // The batch lies in `memory`, whose content is lost.
-  Result<EncodedBatch> finish(BatchProducer producer = {}, std::optional<std::int32_t> last_offset_delta = {},
-                              std::vector<std::byte> memory = {});
+  // Memory for the batch to come, whose content is lost. Without any, the builder makes its own as it needs it.
+  // Precondition: empty.
+  void use(std::vector<std::byte> memory);
+  bool has_memory() const { return !bytes_.empty(); }
+
+  // Hands over what was added, and the memory it lies in. last_offset_delta, when given, spans further than the last
+  // record (compaction). Precondition: not empty.
+  PlainBatch take(const BatchProducer& producer = {}, std::optional<std::int32_t> last_offset_delta = {});
+  // The same, finished. Errors: those of encode_batch().
+  Result<EncodedBatch> finish(const BatchProducer& producer = {}, std::optional<std::int32_t> last_offset_delta = {});
 
  private:
   Codec codec_;
-  std::vector<std::byte> plain_;  // memory; the records take its first plain_bytes_
-  std::size_t plain_bytes_ = 0;
+  std::vector<std::byte> bytes_;  // memory; in its first end_ bytes, room for the header and the records so far
+  std::size_t end_ = kBatchHeaderBytes;
   std::int32_t record_count_ = 0;
   std::int32_t last_offset_delta_ = -1;
   TimestampMs base_timestamp_{};

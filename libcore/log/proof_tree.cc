@@ -95,11 +95,12 @@ Result<void> write_blocks(const TreeFiles& files, std::uint64_t first, std::vect
   return {};
 }
 
-// The hashes of the blocks [first, end), made from the log by as many threads as there are processors for: a producer
-// of much input is done sooner than its hashes are, and then one of two processors had nothing to do.
+// The hashes of the blocks [first, end), none where that is empty, made from the log by as many threads as there are
+// processors for: a producer of much input is done sooner than its hashes are, and then one of two processors had
+// nothing to do.
 Result<std::vector<Hash>> make_blocks(const Directory& partition, const TreeFiles& files, std::uint64_t first,
                                       std::uint64_t end) {
-  std::vector<Hash> made(end - first);
+  std::vector<Hash> made(end > first ? end - first : 0);
   const std::uint64_t pieces = (made.size() + kBlocksAtOnce - 1) / kBlocksAtOnce;
   std::vector<Result<void>> outcomes(pieces);
   in_parallel(pieces, [&]() -> PieceWorker {
