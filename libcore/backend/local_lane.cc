@@ -21,14 +21,6 @@ LocalLane::~LocalLane() {
   partition_.release_reserved();
 }
 
-Result<void> LocalLane::add(const RecordInput& record, TimestampMs timestamp) {
-  if (builder_.empty() && !builder_.has_memory()) builder_.use(memory_->batches.take(usual_bytes_));
-  const std::size_t before = builder_.plain_bytes();
-  TRY(builder_.add(record, timestamp));
-  memory_->held_bytes += builder_.plain_bytes() - before;
-  return {};
-}
-
 Result<void> LocalLane::close(const BatchProducer& fields) {
   usual_bytes_ = builder_.plain_bytes();
   std::vector<std::byte> packed;

@@ -41,7 +41,13 @@ class LocalLane {
   // The batch that is being filled.
   const BatchBuilder& open_batch() const { return builder_; }
   // Adds a record to it; then its owner looks whether the memory is full. Errors: those of BatchBuilder::add().
-  Result<void> add(const RecordInput& record, TimestampMs timestamp);
+  Result<void> add(const RecordInput& record, TimestampMs timestamp) {
+    if (builder_.empty() && !builder_.has_memory()) builder_.use(memory_->batches.take(usual_bytes_));
+    const std::size_t before = builder_.plain_bytes();
+    auto added = builder_.add(record, timestamp);
+    memory_->held_bytes += builder_.plain_bytes() - before;
+    return added;
+  }
   // Closed batches are to be appended in groups of a certain size: one hold of the append lock, one write. Whether
   // there are enough for one.
   bool is_due() const { return finished_bytes_ >= kAppendBytes; }

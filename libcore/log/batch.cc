@@ -342,7 +342,8 @@ Result<void> BatchBuilder::add_at(std::int32_t offset_delta, const RecordInput& 
                                             end - kBatchHeaderBytes, kPlainMax));
   }
 
-  if (end > bytes_.size()) bytes_.resize(std::max({end, bytes_.size() * 2, kFirstBytes}));
+  if (end > bytes_.size())
+    bytes_.resize(end <= bytes_.capacity() ? bytes_.capacity() : std::max({end, bytes_.size() * 2, kFirstBytes}));
   std::byte* to = bytes_.data() + end_;
   to = put_varint(to, static_cast<std::int64_t>(body));
   *to++ = std::byte{0};
@@ -393,6 +394,7 @@ Result<EncodedBatch> BatchBuilder::finish(const BatchProducer& producer,
 Result<EncodedBatch> encode_batch(PlainBatch& plain, Codec codec, std::vector<std::byte> memory) {
   ASSERT(plain.bytes.size() > kBatchHeaderBytes);
   if (codec != Codec::none) {
+    memory.reserve(plain.bytes.capacity());  // so that a batch of the same size can be collected in it later
     memory.resize(kBatchHeaderBytes);
     TRY(compress(codec, Bytes(plain.bytes).subspan(kBatchHeaderBytes), memory));
     if (memory.size() >= plain.bytes.size()) codec = Codec::none;
