@@ -103,7 +103,35 @@ Result<Ending> ConsumeSession::read_and_write() {
   }
 }
 
+// Whether records are put out one like the other, and nobody asks which of them have been.
+bool ConsumeSession::takes_values() const {
+  return output_.is_values() && !tracking_ && !options_.until && !options_.key_filter && !options_.unbuffered;
+}
+
+Result<std::optional<Ending>> ConsumeSession::take_values(std::span<const RecordView> records) {
+  if (options_.records_max) {
+    const std::int64_t left = *options_.records_max - totals_.records;
+    records = records.first(std::min(records.size(), static_cast<std::size_t>(left)));
+  }
+  while (!records.empty()) {
+    RecordOutput::Taken taken = output_.append_values(block_, records);
+    if (taken.records == 0 && block_.empty()) {  // larger than a block
+      const RecordView& large = records.front();
+      TRY(output_.append(block_, large));
+      taken = {1, large.value.value_or("").size() + large.key.value_or("").size()};
+    }
+    totals_.read += static_cast<std::int64_t>(taken.records);
+    totals_.records += static_cast<std::int64_t>(taken.records);
+    totals_.bytes += static_cast<std::int64_t>(taken.bytes);
+    records = records.subspan(taken.records);
+    if (block_.size() >= kBlockBytes || !records.empty()) TRY(push());
+    if (out_.broken()) return Ending::broken;
+  }
+  return totals_.records == options_.records_max ? std::optional(Ending::limit) : std::nullopt;
+}
+
 Result<std::optional<Ending>> ConsumeSession::take(const Fetch& fetch) {
+  if (takes_values()) return take_values(fetch.records);
   if (tracking_) delivery_.select(fetch.position.topic, fetch.position.partition);
   for (const RecordView& record : fetch.records) {
     ++totals_.read;

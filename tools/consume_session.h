@@ -67,6 +67,8 @@ class ConsumeSession {
  private:
   Result<Ending> read_and_write();
   Result<std::optional<Ending>> take(const Fetch& fetch);
+  bool takes_values() const;
+  Result<std::optional<Ending>> take_values(std::span<const RecordView> records);
   Result<void> push();
   Result<void> flush();
   Result<void> keep_up(SteadyTime now);

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <cstring>
+#include <type_traits>
 
 #include "leat/base/base64.h"
 #include "leat/base/bytes.h"
@@ -47,6 +48,28 @@ void append_dump(std::string& to, const std::optional<std::string_view>& bytes) 
   }
   to.append(kDumpLineBytes - 1, '-');
   to += '\n';
+}
+
+// Copies what is as short as most records are without calling anything, in two pieces that may overlap. Returns the
+// place behind it.
+char* put_bytes(char* to, std::string_view bytes) {
+  const std::size_t size = bytes.size();
+  const auto halves = [&]<std::size_t kBytes>(std::integral_constant<std::size_t, kBytes>) {
+    std::memcpy(to, bytes.data(), kBytes);
+    std::memcpy(to + size - kBytes, bytes.data() + size - kBytes, kBytes);
+  };
+  if (size > 128) {
+    std::memcpy(to, bytes.data(), size);
+  } else if (size >= 64) {
+    halves(std::integral_constant<std::size_t, 64>());
+  } else if (size >= 32) {
+    halves(std::integral_constant<std::size_t, 32>());
+  } else if (size >= 16) {
+    halves(std::integral_constant<std::size_t, 16>());
+  } else if (size != 0) {
+    std::memcpy(to, bytes.data(), size);
+  }
+  return to + size;
 }
 
 // A value as one line of JSON, whatever it is.
@@ -132,6 +155,27 @@ Result<RecordOutput> RecordOutput::make(const OutputFlags& flags, bool terminal)
     }
   }
   return made;
+}
+
+RecordOutput::Taken RecordOutput::append_values(std::string& to, std::span<const RecordView> records) const {
+  ASSERT(is_values());
+  const std::size_t newline = mode_ == Mode::line ? 1 : 0;
+  const std::size_t before = to.size();
+  Taken taken;
+  to.resize_and_overwrite(to.capacity(), [&](char* memory, std::size_t room) {
+    char* at = memory + before;
+    const char* const end = memory + room;
+    for (const RecordView& record : records) {
+      const std::string_view value = record.value.value_or(std::string_view());
+      if (static_cast<std::size_t>(end - at) < value.size() + newline) break;
+      at = put_bytes(at, value);
+      if (newline != 0) *at++ = '\n';
+      ++taken.records;
+      taken.bytes += value.size() + (record.key ? record.key->size() : 0);
+    }
+    return static_cast<std::size_t>(at - memory);
+  });
+  return taken;
 }
 
 void RecordOutput::append_key(std::string& to, const RecordView& record) const {

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -60,6 +61,16 @@ class RecordOutput {
         return append_other(to, record);
     }
   }
+
+  // Whether of a record there is its value to be seen, and at most a newline behind it.
+  bool is_values() const { return mode_ == Mode::line || mode_ == Mode::raw; }
+  // Appends as many of `records`, from the first on, as the memory of `to` has room for: the same as append() of each,
+  // which costs more time where records are short. Precondition: is_values().
+  struct Taken {
+    std::size_t records = 0;
+    std::size_t bytes = 0;  // of their keys and values
+  };
+  Taken append_values(std::string& to, std::span<const RecordView> records) const;
 
   OutputFormat format() const { return format_; }
 

@@ -43,6 +43,44 @@ TEST_CASE("text is the bytes and a newline, a null an empty line") {
   }
 }
 
+TEST_CASE("many values are appended as one by one, as far as there is room") {
+  std::string bytes(1000, '\0');
+  for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<char>('!' + i % 90);
+  std::vector<RecordView> records = {with_value({}), with_value("")};
+  for (std::size_t size = 1; size <= 300; ++size)
+    records.push_back(with_value(std::string_view(bytes).substr(size % 7, size)));
+  records.push_back(with_value(bytes));
+  for (const auto format : {OutputFormat::text, OutputFormat::raw}) {
+    auto output = RecordOutput::make({.format = format}, false).value();
+    REQUIRE(output.is_values());
+    std::string all = "before";
+    for (const RecordView& record : records) REQUIRE(output.append(all, record).has_value());
+    for (const std::size_t room : {std::size_t{6}, std::size_t{7}, std::size_t{100}, std::size_t{20'000}, all.size()}) {
+      std::string some = "before";
+      some.reserve(room);
+      const auto taken = output.append_values(some, records);
+      std::string one_by_one = "before";
+      std::size_t count = 0;
+      std::size_t payload = 0;
+      for (const RecordView& record : records) {
+        std::string longer = one_by_one;
+        REQUIRE(output.append(longer, record).has_value());
+        if (longer.size() > some.capacity()) break;
+        one_by_one = longer;
+        ++count;
+        payload += record.value.value_or("").size() + record.key->size();
+      }
+      CHECK(some == one_by_one);
+      CHECK(taken.records == count);
+      CHECK(taken.bytes == payload);
+    }
+  }
+  for (const auto format : {OutputFormat::json, OutputFormat::jsonl, OutputFormat::none, OutputFormat::binary})
+    CHECK_FALSE(RecordOutput::make({.format = format}, false)->is_values());
+  CHECK_FALSE(RecordOutput::make({}, true)->is_values());
+  CHECK_FALSE(RecordOutput::make({.keys = true}, false)->is_values());
+}
+
 TEST_CASE("dynamic escapes control characters on a terminal and text does not") {
   CHECK(shown({}, with_value("\033[31m"), true) == "\\x1b[31m\n");
   CHECK(shown({.keys = true}, {.topic = "t", .key = "\a", .value = "\b"}, true) == "[\\x07] \\x08\n");
