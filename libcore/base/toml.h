@@ -21,6 +21,8 @@ struct TomlEntry {
   std::uint32_t column = 0;  // of the value, from 1
   std::uint32_t key_line = 0;
   std::uint32_t key_column = 0;
+
+  bool operator==(const TomlEntry&) const = default;
 };
 
 // Whether a file may have arrays, of values or of tables.

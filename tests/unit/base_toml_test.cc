@@ -21,6 +21,34 @@ TEST_CASE("entries come in the order of their lines with tables flattened") {
   CHECK((*entries)[3].key_column == 3);
 }
 
+TEST_CASE("documents in the form of our own files are read as any others, whatever is changed in them") {
+  const std::string_view text =
+      "# what it is\n\nformat_version = 1\nid = \"0a1b\"\nis-so = true\nnot_so = false\nzero = 0\n"
+      "large = 9223372036854775807\n\n[a]\ntext = \"# it's = [a]\"\nzero = 1\n[b-1]\nempty = \"\"\n";
+  // A comment that is not ASCII is none of theirs.
+  const auto check = [](const std::string& document) {
+    const auto read = parse_toml(document, "f");
+    const auto same = parse_toml(document + "# \u00e9\n", "f");
+    REQUIRE_MESSAGE(read.has_value() == same.has_value(), document);
+    if (read) REQUIRE_MESSAGE(*read == *same, document);
+  };
+  REQUIRE(parse_toml(text, "f")->size() == 9);
+  for (const std::string_view tail : {"[c]\n", "[a]\n", "[a]\nx = 1\n", "[id]\nx = 1\n", "[a.b]\nx = 1\n",
+                                      "[zero]\nx = 1\n", "a = 1\n", "[c]\n[d]\nx = 1\n", "[]\nx = 1\n"}) {
+    check(std::string(text) + std::string(tail));
+    check(std::string(tail) + std::string(text));
+  }
+  const std::string_view letters = "\n\r\t =\"'#.[]{}\\+-_0179aeintxT:,\x7f\xc3";
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    std::string changed(text);
+    check(changed.erase(i, 1) + "\n");
+    for (const char letter : letters) {
+      check(std::string(text.substr(0, i)) + letter + std::string(text.substr(i + 1)) + "\n");
+      check(std::string(text.substr(0, i)) + letter + std::string(text.substr(i)));
+    }
+  }
+}
+
 TEST_CASE("an empty document and comments give no entries") {
   REQUIRE(parse_toml("", "f"));
   CHECK(parse_toml("", "f")->empty());
