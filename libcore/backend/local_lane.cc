@@ -26,26 +26,44 @@ Result<void> LocalLane::close(const BatchProducer& fields) {
   std::vector<std::byte> packed;
   if (codec_ != Codec::none) packed = memory_->batches.take(usual_bytes_);
   PlainBatch batch = builder_.take(fields);
-  finished_.push_back(TRY(encode_batch(batch, codec_, std::move(packed))));
-  memory_->batches.give_back(std::move(batch.bytes));
-  finished_bytes_ += finished_.back().bytes.size();
-  memory_->held_bytes += finished_.back().bytes.capacity() - usual_bytes_;
+  const std::size_t held = batch.bytes.capacity() + packed.capacity();
+  if (codec_ == Codec::none) {
+    finished_.push_back(TRY(encode_batch(batch, codec_)));  // at once, while it is near the processor
+  } else {
+    closed_.push_back(memory_->encoder.start(std::move(batch), codec_, std::move(packed)));
+  }
+  closed_bytes_ += usual_bytes_;
+  held_bytes_ += held;
+  memory_->held_bytes += held - usual_bytes_;
+  return {};
+}
+
+// Waits for what is being compressed, and lends a hand.
+Result<void> LocalLane::finish_closed() {
+  for (const auto& job : closed_) BatchEncoder::help(*job);
+  for (const auto& job : closed_) {
+    finished_.push_back(TRY(BatchEncoder::finish(*job)));
+    memory_->batches.give_back(job->take_memory());
+  }
+  closed_.clear();
   return {};
 }
 
 Result<std::optional<Appended>> LocalLane::append(const Partition::Admit& admit) {
+  TRY(finish_closed());
   if (finished_.empty()) return std::nullopt;
   TRY(partition_.topic().refresh_settings());
   const Appended appended = TRY(partition_.append(finished_, admit));
   // A batch of an earlier epoch was cut: the commit of the later one must not speak for it.
   if (!uncommitted_ || uncommitted_->epoch == appended.epoch) uncommitted_ = appended;
   has_appended_ = true;
-  behind_ += static_cast<std::int64_t>(std::exchange(finished_bytes_, 0));
   for (EncodedBatch& batch : finished_) {
-    memory_->held_bytes -= batch.bytes.capacity();
+    behind_ += static_cast<std::int64_t>(batch.bytes.size());
     memory_->batches.give_back(std::move(batch.bytes));
   }
   finished_.clear();
+  closed_bytes_ = 0;
+  memory_->held_bytes -= std::exchange(held_bytes_, 0);
   maintain();
   if (behind_ >= kBackgroundBytes) {
     behind_ = 0;

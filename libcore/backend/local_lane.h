@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "leat/backend/background_sync.h"
+#include "leat/backend/batch_encoder.h"
 #include "leat/log/partition.h"
 
 namespace leat {
@@ -20,6 +21,7 @@ struct LaneMemory {
   bool is_full() const { return held_bytes >= held_bytes_max; }
 
   BatchMemory batches;
+  BatchEncoder encoder;
   std::size_t held_bytes_max = kHeldBytesMax;
   std::size_t held_bytes = 0;  // of batches, open and closed, that are not appended, in all lanes
 };
@@ -50,11 +52,11 @@ class LocalLane {
   }
   // Closed batches are to be appended in groups of a certain size: one hold of the append lock, one write. Whether
   // there are enough for one.
-  bool is_due() const { return finished_bytes_ >= kAppendBytes; }
+  bool is_due() const { return closed_bytes_ >= kAppendBytes; }
 
   // Closes the open batch. Errors: internal. Precondition: it is not empty.
   Result<void> close(const BatchProducer& fields);
-  // Appends the closed batches, if there are any. Errors: those of Partition::append() and of `admit`.
+  // Appends the closed batches, if there are any. Errors: internal, those of Partition::append() and of `admit`.
   Result<std::optional<Appended>> append(const Partition::Admit& admit);
   // Acknowledges what was appended. Errors: those of Partition::commit().
   Result<void> commit();
@@ -64,6 +66,7 @@ class LocalLane {
  private:
   static constexpr std::size_t kAppendBytes = 1 << 20;
 
+  Result<void> finish_closed();
   void maintain();
   void sync_far_behind();
 
@@ -73,9 +76,11 @@ class LocalLane {
   bool syncs_;
   LaneMemory* memory_;
   BackgroundSync* background_;
-  std::size_t usual_bytes_ = 0;  // of the batch before
-  std::vector<EncodedBatch> finished_;
-  std::size_t finished_bytes_ = 0;
+  std::size_t usual_bytes_ = 0;                             // of the batch before
+  std::vector<std::shared_ptr<BatchEncoder::Job>> closed_;  // to be compressed
+  std::vector<EncodedBatch> finished_;                      // to be appended, before those
+  std::size_t closed_bytes_ = 0;                            // of both, plain
+  std::size_t held_bytes_ = 0;                              // of the memory of both
   std::optional<Appended> uncommitted_;
   bool has_appended_ = false;  // an append has succeeded
   std::int64_t behind_ = 0;    // bytes appended since the latest commit or request of one

@@ -407,15 +407,19 @@ Result<EncodedBatch> encode_batch(PlainBatch& plain, Codec codec, std::vector<st
 }
 
 std::vector<std::byte> BatchMemory::take(std::size_t bytes) {
-  if (spare_.empty() || spare_.back().capacity() > 2 * bytes) return {};
-  std::vector<std::byte> memory = std::move(spare_.back());
-  spare_.pop_back();
+  std::vector<std::byte> memory;
+  if (spare_.empty() || spare_.back().capacity() > 2 * bytes) {
+    memory.reserve(bytes + bytes / 8);
+  } else {
+    memory = std::move(spare_.back());
+    spare_.pop_back();
+  }
   return memory;
 }
 
 void BatchMemory::give_back(std::vector<std::byte> bytes) {
   // Usual batches, as many as are appended together; a huge one is not kept for good.
-  constexpr std::size_t kSpareMax = 16;
+  constexpr std::size_t kSpareMax = 40;
   constexpr std::size_t kSpareBytesMax = 256 << 10;
   if (bytes.capacity() != 0 && spare_.size() < kSpareMax && bytes.capacity() <= kSpareBytesMax)
     spare_.push_back(std::move(bytes));

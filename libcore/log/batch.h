@@ -139,7 +139,7 @@ class BatchBuilder {
   // Memory for the batch to come, whose content is lost. Without any, the builder makes its own as it needs it.
   // Precondition: empty.
   void use(std::vector<std::byte> memory);
-  bool has_memory() const { return !bytes_.empty(); }
+  bool has_memory() const { return bytes_.capacity() != 0; }
 
   // Hands over what was added, and the memory it lies in. last_offset_delta, when given, spans further than the last
   // record (compaction). Precondition: not empty.
@@ -161,7 +161,7 @@ class BatchBuilder {
 // copied into it. Holds a few MiB at most.
 class BatchMemory {
  public:
-  // For a batch of about `bytes`: none that would be mostly empty.
+  // For a batch of about `bytes`; not such as would be mostly empty.
   std::vector<std::byte> take(std::size_t bytes);
   void give_back(std::vector<std::byte> bytes);
 

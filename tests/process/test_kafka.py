@@ -104,6 +104,9 @@ def check_patient(url):
         leat("produce", "patience", stdin="".join(f"{n}\n" for n in range(start, start + COUNT // 10)).encode(), place=url)
     time.sleep(15)
     check("while the sink is away", [member.running() for member in members], [True, True])
+    for member in members:
+        if not member.running():
+            print(member.said())
     check("the other has its own alone", 0 < len(lines_of("well.out")) < COUNT, True)
     os.unlink("stuck.wait")
     wait_until(lambda: len(set(lines_of("well.out") + lines_of("stuck.out"))) == COUNT, "all of it")
