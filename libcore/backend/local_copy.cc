@@ -50,7 +50,7 @@ class LocalCopy final : public CopyWriter {
     std::vector<Offset> ends;
     for (PartitionId p{0}; p.value < topic_.settings().partitions; p += 1) {
       lanes_.push_back(std::make_unique<Lane>(TRY(Partition::open(topic_, p)), topic_.settings().compression, syncs,
-                                              memory_, background_));
+                                              share_, background_));
       const LogEnd end = TRY(lanes_.back()->partition().end());
       // What is not copied again must be as durable as what is appended.
       TRY(lanes_.back()->commit(end));
@@ -209,7 +209,7 @@ class LocalCopy final : public CopyWriter {
   Result<void> finish(Lane& lane) {
     TRY(close(lane));
     if (lane.is_due()) return append(lane);
-    return memory_.is_full() ? append_all() : Result<void>{};
+    return share_.is_full() ? append_all() : Result<void>{};
   }
 
   // The log must be as it was left: else what follows would not be what is expected behind it.
@@ -243,7 +243,7 @@ class LocalCopy final : public CopyWriter {
 
   Topic topic_;
   CopySource source_;
-  LaneMemory memory_;
+  LaneShare share_;
   std::vector<std::unique_ptr<Lane>> lanes_;
   std::optional<NamedProducer> named_;
   std::optional<Error> failure_;

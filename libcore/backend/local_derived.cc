@@ -114,7 +114,7 @@ class LocalDerived final : public DerivedWriter {
     if (!lane) {
       const bool syncs = topic_.settings().durability == Durability::sync;
       lane = std::make_unique<Lane>(TRY(Partition::open(topic_, partition)), topic_.settings().compression, syncs,
-                                    memory_, background_);
+                                    share_, background_);
       lane->epoch = TRY(lane->partition().end()).epoch;
     }
     return lane.get();
@@ -166,7 +166,7 @@ class LocalDerived final : public DerivedWriter {
   Result<void> finish(Lane& lane) {
     TRY(close(lane));
     if (lane.is_due()) return append(lane);
-    return memory_.is_full() ? append_all() : Result<void>{};
+    return share_.is_full() ? append_all() : Result<void>{};
   }
 
   Result<void> append(Lane& lane) {
@@ -195,7 +195,7 @@ class LocalDerived final : public DerivedWriter {
   }
 
   Topic topic_;
-  LaneMemory memory_;
+  LaneShare share_;
   std::vector<std::unique_ptr<Lane>> lanes_;
   std::map<std::string, Source, std::less<>> sources_;
   std::optional<Error> failure_;

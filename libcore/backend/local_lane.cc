@@ -24,28 +24,27 @@ LocalLane::~LocalLane() {
 Result<void> LocalLane::close(const BatchProducer& fields) {
   usual_bytes_ = builder_.plain_bytes();
   std::vector<std::byte> packed;
-  if (codec_ != Codec::none) packed = memory_->batches.take(usual_bytes_);
+  if (codec_ != Codec::none) packed = share_->batches.take(usual_bytes_);
   PlainBatch batch = builder_.take(fields);
   const std::size_t held = batch.bytes.capacity() + packed.capacity();
   if (codec_ == Codec::none) {
     finished_.push_back(TRY(encode_batch(batch, codec_)));  // at once, while it is near the processor
   } else {
-    closed_.push_back(memory_->encoder.start(std::move(batch), codec_, std::move(packed)));
+    closed_.push_back(share_->encoder.start(std::move(batch), codec_, std::move(packed)));
   }
   closed_bytes_ += usual_bytes_;
   held_bytes_ += held;
-  memory_->held_bytes += held - usual_bytes_;
+  share_->held_bytes += held - usual_bytes_;
   return {};
 }
 
 // Waits for what is being compressed, and lends a hand.
 Result<void> LocalLane::finish_closed() {
   for (const auto& job : closed_) BatchEncoder::help(*job);
-  for (const auto& job : closed_) {
+  for (const auto& job : std::exchange(closed_, {})) {
     finished_.push_back(TRY(BatchEncoder::finish(*job)));
-    memory_->batches.give_back(job->take_memory());
+    share_->batches.give_back(job->take_memory());
   }
-  closed_.clear();
   return {};
 }
 
@@ -59,11 +58,11 @@ Result<std::optional<Appended>> LocalLane::append(const Partition::Admit& admit)
   has_appended_ = true;
   for (EncodedBatch& batch : finished_) {
     behind_ += static_cast<std::int64_t>(batch.bytes.size());
-    memory_->batches.give_back(std::move(batch.bytes));
+    share_->batches.give_back(std::move(batch.bytes));
   }
   finished_.clear();
   closed_bytes_ = 0;
-  memory_->held_bytes -= std::exchange(held_bytes_, 0);
+  share_->held_bytes -= std::exchange(held_bytes_, 0);
   maintain();
   if (behind_ >= kBackgroundBytes) {
     behind_ = 0;

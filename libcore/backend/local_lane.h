@@ -14,7 +14,7 @@
 namespace leat {
 
 // What the lanes of one owner have in common.
-struct LaneMemory {
+struct LaneShare {
   static constexpr std::size_t kHeldBytesMax = 6 << 20;
 
   // Whether all lanes are to close and append what they have, however little of each there is.
@@ -28,10 +28,10 @@ struct LaneMemory {
 
 class LocalLane {
  public:
-  // With `syncs`, commit() makes durable what was appended. `background` must outlive every append(), `memory` the
+  // With `syncs`, commit() makes durable what was appended. `background` must outlive every append(), `share` the
   // lane.
-  LocalLane(Partition opened, Codec codec, bool syncs, LaneMemory& memory, BackgroundSync& background)
-      : partition_(std::move(opened)), codec_(codec), syncs_(syncs), memory_(&memory), background_(&background) {}
+  LocalLane(Partition opened, Codec codec, bool syncs, LaneShare& share, BackgroundSync& background)
+      : partition_(std::move(opened)), codec_(codec), syncs_(syncs), share_(&share), background_(&background) {}
   LocalLane(const LocalLane&) = delete;
   LocalLane& operator=(const LocalLane&) = delete;
   // Leaves the partition in order; what was not appended is gone.
@@ -44,10 +44,10 @@ class LocalLane {
   const BatchBuilder& open_batch() const { return builder_; }
   // Adds a record to it; then its owner looks whether the memory is full. Errors: those of BatchBuilder::add().
   Result<void> add(const RecordInput& record, TimestampMs timestamp) {
-    if (builder_.empty() && !builder_.has_memory()) builder_.use(memory_->batches.take(usual_bytes_));
+    if (builder_.empty() && !builder_.has_memory()) builder_.use(share_->batches.take(usual_bytes_));
     const std::size_t before = builder_.plain_bytes();
     auto added = builder_.add(record, timestamp);
-    memory_->held_bytes += builder_.plain_bytes() - before;
+    share_->held_bytes += builder_.plain_bytes() - before;
     return added;
   }
   // Closed batches are to be appended in groups of a certain size: one hold of the append lock, one write. Whether
@@ -74,7 +74,7 @@ class LocalLane {
   Codec codec_;
   BatchBuilder builder_;
   bool syncs_;
-  LaneMemory* memory_;
+  LaneShare* share_;
   BackgroundSync* background_;
   std::size_t usual_bytes_ = 0;                             // of the batch before
   std::vector<std::shared_ptr<BatchEncoder::Job>> closed_;  // to be compressed

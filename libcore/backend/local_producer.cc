@@ -42,7 +42,7 @@ class LocalProducer final : public Producer {
         lanes_(static_cast<std::size_t>(topic_->settings().partitions)),
         background_(*topic_, syncs()) {
     // Whatever size of batch is asked for must fit.
-    memory_.held_bytes_max = std::max(memory_.held_bytes_max, 2 * options_.batch_bytes);
+    share_.held_bytes_max = std::max(share_.held_bytes_max, 2 * options_.batch_bytes);
   }
 
   // Takes the producer's name and finds out what earlier runs have appended.
@@ -92,7 +92,7 @@ class LocalProducer final : public Producer {
     ++unacknowledged_;
     if (callback_) order_.push_back(partition);
     if (lane.open_batch().plain_bytes() >= options_.batch_bytes) return remember_failure(finish(lane));
-    return memory_.is_full() ? remember_failure(append_all()) : Result<void>{};
+    return share_.is_full() ? remember_failure(append_all()) : Result<void>{};
   }
 
   Result<void> flush() override {
@@ -188,7 +188,7 @@ class LocalProducer final : public Producer {
     auto& lane = lanes_[static_cast<std::size_t>(partition.value)];
     if (!lane) {
       lane = std::make_unique<Lane>(TRY(Partition::open(*topic_, partition)),
-                                    options_.compression.value_or(topic_->settings().compression), syncs(), memory_,
+                                    options_.compression.value_or(topic_->settings().compression), syncs(), share_,
                                     background_);
     }
     return lane.get();
@@ -205,7 +205,7 @@ class LocalProducer final : public Producer {
   Result<void> finish(Lane& lane) {
     TRY(close(lane));
     if (lane.is_due()) return append(lane);
-    return memory_.is_full() ? append_all() : Result<void>{};
+    return share_.is_full() ? append_all() : Result<void>{};
   }
 
   Result<void> append(Lane& lane) {
@@ -263,7 +263,7 @@ class LocalProducer final : public Producer {
   std::unique_ptr<Topic> topic_;
   ProducerOptions options_;
   PartitionChooser chooser_;
-  LaneMemory memory_;
+  LaneShare share_;
   std::vector<std::unique_ptr<Lane>> lanes_;
   std::vector<PartitionId> order_;  // of records not yet acknowledged, when receipts are wanted
   std::vector<Receipt> receipts_;   // memory

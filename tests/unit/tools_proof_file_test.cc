@@ -114,12 +114,13 @@ TEST_CASE("a proof of consistency is written, read again, and proves it") {
 
 TEST_CASE("every kind of record survives the file") {
   const std::string binary = "\x80\0\xc3"s;
+  const std::string zero = "\0"s;
   std::vector<RecordView> records = {
       {},
       {.timestamp = {-1}, .key = "", .value = ""},
       {.timestamp = {INT64_MAX}, .key = binary, .value = std::nullopt},
       {.timestamp = {INT64_MIN}, .key = std::nullopt, .value = binary},
-      {.timestamp = {0}, .key = "\u20ac \"\\\n\x7f\x01", .value = "\0"s},
+      {.timestamp = {0}, .key = "\u20ac \"\\\n\x7f\x01", .value = zero},
   };
   for (const RecordView& record : records) {
     InclusionProof proof;
