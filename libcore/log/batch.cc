@@ -407,12 +407,13 @@ Result<EncodedBatch> encode_batch(PlainBatch& plain, Codec codec, std::vector<st
 }
 
 std::vector<std::byte> BatchMemory::take(std::size_t bytes) {
+  constexpr std::size_t kSmallBytes = 16 << 10;  // that is not much, however little of it is used
   std::vector<std::byte> memory;
-  if (spare_.empty() || spare_.back().capacity() > 2 * bytes) {
-    memory.reserve(bytes + bytes / 8);
-  } else {
+  if (!spare_.empty() && spare_.back().capacity() <= std::max(2 * bytes, kSmallBytes)) {
     memory = std::move(spare_.back());
     spare_.pop_back();
+  } else if (bytes > kSmallBytes) {
+    memory.reserve(bytes + bytes / 8);
   }
   return memory;
 }
