@@ -58,16 +58,14 @@ char* put_bytes(char* to, std::string_view bytes) {
     std::memcpy(to, bytes.data(), kBytes);
     std::memcpy(to + size - kBytes, bytes.data() + size - kBytes, kBytes);
   };
-  if (size > 128) {
-    std::memcpy(to, bytes.data(), size);
-  } else if (size >= 64) {
-    halves(std::integral_constant<std::size_t, 64>());
-  } else if (size >= 32) {
-    halves(std::integral_constant<std::size_t, 32>());
-  } else if (size >= 16) {
+  if (size < 16 || size > 128) {
+    if (size != 0) std::memcpy(to, bytes.data(), size);
+  } else if (size < 32) {
     halves(std::integral_constant<std::size_t, 16>());
-  } else if (size != 0) {
-    std::memcpy(to, bytes.data(), size);
+  } else if (size < 64) {
+    halves(std::integral_constant<std::size_t, 32>());
+  } else {
+    halves(std::integral_constant<std::size_t, 64>());
   }
   return to + size;
 }

@@ -50,7 +50,7 @@ std::shared_ptr<BatchEncoder::Job> BatchEncoder::start(PlainBatch batch, Codec c
   try {
     thread_ = std::thread([this] { run(); });
   } catch (const std::system_error&) {
-    // No thread is to be had: the producer does it all.
+    return job;  // no thread is to be had: the producer does it all
   }
   return job;
 }

@@ -60,6 +60,16 @@ class Sharing {
   std::exception_ptr thrown_;
 };
 
+// Whether another thread was to be had.
+bool start(std::vector<std::jthread>& threads, Sharing& sharing) {
+  try {
+    threads.emplace_back([&sharing] { sharing.take_part(); });
+    return true;
+  } catch (const std::system_error&) {
+    return false;
+  }
+}
+
 }  // namespace
 
 void in_parallel(std::size_t count, const std::function<PieceWorker()>& make_worker) {
@@ -69,10 +79,7 @@ void in_parallel(std::size_t count, const std::function<PieceWorker()>& make_wor
   if (count > 1) {
     const std::size_t threads = std::min({count, processors(), kParallelThreadsMax});
     const SignalsBlocked blocked;
-    try {
-      while (others.size() + 1 < threads) others.emplace_back([&sharing] { sharing.take_part(); });
-    } catch (const std::system_error&) {
-      // As many as there are will do.
+    while (others.size() + 1 < threads && start(others, sharing)) {
     }
   }
   sharing.take_part();
