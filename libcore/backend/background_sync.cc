@@ -1,7 +1,6 @@
 #include "leat/backend/background_sync.h"
 
 #include <new>
-#include <system_error>
 #include <utility>
 
 #include "leat/base/parallel.h"
@@ -25,14 +24,8 @@ void BackgroundSync::request(PartitionId partition, const Appended& appended) {
     requested_.insert_or_assign(partition, appended);
   }
   changed_.notify_one();
-  if (thread_.joinable()) return;
-  const SignalsBlocked blocked;
-  try {
-    thread_ = std::thread([this] { run(); });
-  } catch (const std::system_error&) {
-    // No thread is to be had: the producer syncs when it flushes, and the tree waits for who comes next.
-    return;
-  }
+  // Where no thread is to be had, the producer syncs when it flushes, and the tree waits for who comes next.
+  if (!thread_.joinable()) thread_ = start_thread([this] { run(); });
 }
 
 void BackgroundSync::run() {

@@ -1,7 +1,6 @@
 #include "leat/backend/batch_encoder.h"
 
 #include <new>
-#include <system_error>
 #include <utility>
 
 #include "leat/base/parallel.h"
@@ -14,15 +13,6 @@ namespace {
 constexpr std::size_t kJobsToWake = 3;
 
 }  // namespace
-
-bool BatchEncoder::Job::claim() {
-  State expected = State::waiting;
-  return state_.compare_exchange_strong(expected, State::begun, std::memory_order_acquire);
-}
-
-void BatchEncoder::Job::encode() {
-  outcome_ = encode_batch(batch_, codec_, std::move(memory_));
-}
 
 BatchEncoder::~BatchEncoder() {
   if (!thread_.joinable()) return;
@@ -45,19 +35,15 @@ std::shared_ptr<BatchEncoder::Job> BatchEncoder::start(PlainBatch batch, Codec c
     if (jobs_.size() < kJobsToWake) return job;
   }
   changed_.notify_one();
-  if (thread_.joinable()) return job;
-  const SignalsBlocked blocked;
-  try {
-    thread_ = std::thread([this] { run(); });
-  } catch (const std::system_error&) {
-    return job;  // no thread is to be had: the producer does it all
-  }
+  // Where no thread is to be had, the producer does it all.
+  if (!thread_.joinable()) thread_ = start_thread([this] { run(); });
   return job;
 }
 
 void BatchEncoder::help(Job& job) {
-  if (!job.claim()) return;
-  job.encode();
+  auto expected = Job::State::waiting;
+  if (!job.state_.compare_exchange_strong(expected, Job::State::begun, std::memory_order_acquire)) return;
+  job.outcome_ = encode_batch(job.batch_, job.codec_, std::move(job.memory_));
   job.state_.store(Job::State::done, std::memory_order_release);
 }
 
@@ -75,16 +61,12 @@ void BatchEncoder::run() {
     const std::shared_ptr<Job> job = std::move(jobs_.front());
     jobs_.pop_front();
     lock.unlock();
-    if (job->claim()) {
-      auto state = Job::State::done;
-      try {
-        job->encode();
-      } catch (const std::bad_alloc&) {
-        state = Job::State::waiting;
-      }
-      job->state_.store(state, std::memory_order_release);
-      job->state_.notify_one();
+    try {
+      help(*job);
+    } catch (const std::bad_alloc&) {
+      job->state_.store(Job::State::waiting, std::memory_order_release);
     }
+    job->state_.notify_one();
     lock.lock();
   }
 }

@@ -30,10 +30,6 @@ class BatchEncoder {
     friend class BatchEncoder;
     enum class State { waiting, begun, done };
 
-    // Whether it is the caller's to encode.
-    bool claim();
-    void encode();
-
     PlainBatch batch_;
     const Codec codec_;
     std::vector<std::byte> memory_;

@@ -44,7 +44,7 @@ class LocalLane {
   const BatchBuilder& open_batch() const { return builder_; }
   // Adds a record to it; then its owner looks whether the memory is full. Errors: those of BatchBuilder::add().
   Result<void> add(const RecordInput& record, TimestampMs timestamp) {
-    if (builder_.empty() && !builder_.has_memory()) builder_.use(share_->batches.take(usual_bytes_));
+    if (!builder_.has_memory()) builder_.use(share_->batches.take(usual_bytes_));
     const std::size_t before = builder_.plain_bytes();
     auto added = builder_.add(record, timestamp);
     share_->held_bytes += builder_.plain_bytes() - before;

@@ -1,6 +1,7 @@
 #include "leat/base/parallel.h"
 
 #include <sched.h>
+#include <signal.h>
 
 #include <algorithm>
 #include <atomic>
@@ -8,19 +9,10 @@
 #include <mutex>
 #include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace leat {
-
-SignalsBlocked::SignalsBlocked() {
-  sigset_t all;
-  ::sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, &before_);
-}
-
-SignalsBlocked::~SignalsBlocked() {
-  ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
-}
 
 namespace {
 
@@ -60,30 +52,46 @@ class Sharing {
   std::exception_ptr thrown_;
 };
 
-// Whether another thread was to be had.
-bool start(std::vector<std::jthread>& threads, Sharing& sharing) {
-  try {
-    threads.emplace_back([&sharing] { sharing.take_part(); });
-    return true;
-  } catch (const std::system_error&) {
-    return false;
+// While it lives, threads that are started take no signals.
+class SignalsBlocked {
+ public:
+  SignalsBlocked() {
+    sigset_t all;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before_);
   }
-}
+  SignalsBlocked(const SignalsBlocked&) = delete;
+  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+  ~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+ private:
+  sigset_t before_{};
+};
 
 }  // namespace
+
+std::thread start_thread(std::function<void()> run) {
+  const SignalsBlocked blocked;
+  try {
+    return std::thread(std::move(run));
+  } catch (const std::system_error&) {
+    return {};
+  }
+}
 
 void in_parallel(std::size_t count, const std::function<PieceWorker()>& make_worker) {
   if (count == 0) return;
   Sharing sharing(count, make_worker);
-  std::vector<std::jthread> others;
-  if (count > 1) {
-    const std::size_t threads = std::min({count, processors(), kParallelThreadsMax});
-    const SignalsBlocked blocked;
-    while (others.size() + 1 < threads && start(others, sharing)) {
-    }
+  std::vector<std::thread> others;
+  const std::size_t threads = count == 1 ? 1 : std::min({count, processors(), kParallelThreadsMax});
+  others.reserve(threads);
+  while (others.size() + 1 < threads) {
+    std::thread other = start_thread([&sharing] { sharing.take_part(); });
+    if (!other.joinable()) break;
+    others.push_back(std::move(other));
   }
   sharing.take_part();
-  others.clear();
+  for (std::thread& other : others) other.join();
   sharing.rethrow();
 }
 

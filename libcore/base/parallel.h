@@ -1,25 +1,15 @@
 // Work that falls into independent pieces, shared out over the processors that are free for it.
 #pragma once
 
-#include <signal.h>
-
 #include <cstddef>
 #include <functional>
+#include <thread>
 
 namespace leat {
 
-// While it lives, threads that are started take no signals: those are for the thread that reads the input, which a
-// signal has to wake.
-class SignalsBlocked {
- public:
-  SignalsBlocked();
-  SignalsBlocked(const SignalsBlocked&) = delete;
-  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
-  ~SignalsBlocked();
-
- private:
-  sigset_t before_{};
-};
+// A thread that takes no signals: those are for the thread that reads the input, which a signal has to wake. One that
+// is not joinable where no thread is to be had.
+std::thread start_thread(std::function<void()> run);
 
 // Does one piece of the work. Belongs to one thread, and may keep memory from piece to piece.
 using PieceWorker = std::function<void(std::size_t piece)>;

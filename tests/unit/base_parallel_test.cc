@@ -1,6 +1,7 @@
 #include "leat/base/parallel.h"
 
 #include <doctest/doctest.h>
+#include <signal.h>
 
 #include <atomic>
 #include <chrono>
