@@ -500,7 +500,9 @@ def self_test(directory, options):
         """`spoil` makes the model forget to sync, or the run's user believe more than is so."""
         run = Run(scenario, os.path.join(directory, f"self-{len(os.listdir(directory))}"), options)
         os.mkdir(run.directory)
-        run.options = argparse.Namespace(**{**vars(options), "show": 0, "keep": None, "number": 0})
+        # Of few states, all may show another of the outcomes that are wrong.
+        limit = max(options.limit, 10)
+        run.options = argparse.Namespace(**{**vars(options), "limit": limit, "show": 0, "keep": None, "number": 0})
         undo = spoil(run)
         try:
             tally = run.run()
@@ -546,8 +548,7 @@ def self_test(directory, options):
 
     finds("files never synced", "acknowledged", "append", lambda run: no_sync_of(disk_model.FileNode))
     finds("directories never synced", "is not there", "create", lambda run: no_sync_of(disk_model.DirectoryNode))
-    # The last segment is gone, or one before it.
-    finds("directories never synced at a roll", "acknowledged|ends before the next one begins", "roll", lambda run: no_sync_of(disk_model.DirectoryNode))
+    finds("directories never synced at a roll", "acknowledged", "roll", lambda run: no_sync_of(disk_model.DirectoryNode))
     # A record that was promised too early is missing, or, once another has its place, its offset is given out again.
     finds("receipts before the sync", "acknowledged|is given twice", "append", acknowledged_early)
     finds("a flipped bit", "", "append", damaged)
